@@ -1,0 +1,8 @@
+"""URLs of every room."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("accounts.urls")),
+    path("", include("integrations.web.urls")),
+]

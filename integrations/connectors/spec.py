@@ -1,0 +1,170 @@
+"""How a connector declares itself: connection fields, a test, sources and destinations.
+
+The connection form, the process editor and the runs are built from this; nothing else knows a connector by name.
+A new connector is one module with a `CONNECTOR`, one line in `registry.py`, one test and one README row.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from integrations.engine.plan import DestinationSpec, Line, SourceSpec, ValueType
+from integrations.engine.ports import Destination, Source
+
+
+class FieldKind(StrEnum):
+    """How a setting is asked for on a form."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    SWITCH = "switch"
+    CHOICE = "choice"
+    SECRET = "secret"
+    LONG_TEXT = "long_text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One value a connection, source or destination asks for."""
+
+    name: str
+    label: str
+    kind: FieldKind = FieldKind.TEXT
+    required: bool = False
+    default: Any = ""
+    help: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def secret(self) -> bool:
+        return self.kind is FieldKind.SECRET
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A connection at run time: its settings (secrets as `Secret`) and what the installation allows it.
+
+    `folders` are the roots a path may lie in; `allow_nets` the private networks that may be reached.
+    """
+
+    public_id: str
+    name: str
+    settings: Mapping[str, Any]
+    folders: Sequence[Path] = ()
+    allow_nets: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetField:
+    """A field of a target, as the destination describes it."""
+
+    name: str
+    type: ValueType = ValueType.TEXT
+    type_label: str = ""
+    required: bool = False
+    key: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Something a line can write to: a table, an endpoint."""
+
+    name: str
+    label: str = ""
+    fields: tuple[TargetField, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """The answer of a connection's *Test*: plain words per check, and the offers it makes (a delivery marker …)."""
+
+    ok: bool
+    sentence: str
+    checks: tuple[tuple[str, bool, str], ...] = ()
+    offers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundFile:
+    """A file behind a door: where it lies, how large it is, when it last changed (seconds since 1970)."""
+
+    path: str
+    name: str
+    size_bytes: int
+    changed_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileDoor:
+    """A way to get files besides the upload: a server folder now, SFTP and object stores later.
+
+    `find` lists what matches a pattern; the run demands exactly one match of stable size and pins its bytes.
+    """
+
+    title: str
+    find: Callable[[Opened, str], Sequence[FoundFile]]
+    open: Callable[[Opened, FoundFile], BinaryIO]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceContext:
+    """What a source gets to open: its spec, its connection if it has one, and the pinned file if it reads one."""
+
+    spec: SourceSpec
+    opened: Opened | None = None
+    file: Path | None = None
+    file_name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceKind:
+    """A way to read rows.
+
+    `takes_file`: it reads a file, uploaded on the run panel or fetched through the file door of the spec's
+    connection (`options["pattern"]`). `repeatable` false: the rows are spooled while being read first.
+    """
+
+    key: str
+    title: str
+    open: Callable[[SourceContext], Source]
+    settings: tuple[Setting, ...] = ()
+    takes_file: bool = False
+    repeatable: bool = True
+    extensions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DestinationContext:
+    """What a destination gets to open: its spec, the plan's lines and its connection."""
+
+    spec: DestinationSpec
+    lines: tuple[Line, ...]
+    opened: Opened
+
+
+@dataclass(frozen=True, kw_only=True)
+class DestinationKind:
+    """A way to deliver. `targets` lists what lines may write to, asked of the real system."""
+
+    key: str
+    title: str
+    open: Callable[[DestinationContext], Destination]
+    targets: Callable[[Opened], Sequence[Target]] | None = None
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connector:
+    """One kind of outside system. `offers` maps an offer's key to what carries it out on request."""
+
+    key: str
+    title: str
+    summary: str
+    settings: tuple[Setting, ...] = ()
+    test: Callable[[Opened], Tested] | None = None
+    sources: tuple[SourceKind, ...] = ()
+    destinations: tuple[DestinationKind, ...] = ()
+    file_door: FileDoor | None = None
+    offers: Mapping[str, Callable[[Opened], str]] = field(default_factory=dict)

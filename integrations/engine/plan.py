@@ -1,0 +1,213 @@
+"""A `Plan` is everything a run needs to know of its process: frozen, plain data, to and from JSON.
+
+It names connections by their public id and never holds a secret. A `ProcessVersion` row stores one plan; a run
+points at one, so what ran is known for ever.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+
+class ValueType(StrEnum):
+    """The declared type of a source column or target field. Text stays text: nothing is guessed."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "datetime"
+
+
+class ColumnType(StrEnum):
+    """Where a target field's value comes from (the *column type* of the mapping grid)."""
+
+    SOURCE_COLUMN = "source_column"
+    CALCULATION = "calculation"
+    CONSTANT = "constant"
+
+
+class Aggregate(StrEnum):
+    """How a column that is not a key becomes one value when a line is grouped."""
+
+    FIRST = "first"
+    LAST = "last"
+    MIN = "min"
+    MAX = "max"
+    SUM = "sum"
+    CONCAT = "concat"
+
+
+class WriteMode(StrEnum):
+    """What a line does to its target. UPSERT decides created, updated or unchanged by the key targets."""
+
+    UPSERT = "upsert"
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Stage(StrEnum):
+    """The stages of a run at which tasks stand, in the order a run passes them."""
+
+    INTEGRATION_PRE = "integration_pre"
+    VALIDATION = "validation"
+    DOCUMENT_PRE = "document_pre"
+    DOCUMENT_POST_SUCCESS = "document_post_success"
+    DOCUMENT_POST_FAILURE = "document_post_failure"
+    INTEGRATION_POST_SUCCESS = "integration_post_success"
+    INTEGRATION_POST_FAILURE = "integration_post_failure"
+    INTEGRATION_POST_ALWAYS = "integration_post_always"
+
+
+class WhenBusy(StrEnum):
+    """What a second run of the same process does while the first is not finished."""
+
+    WAIT = "wait"
+    REFUSE = "refuse"
+    ALLOW = "allow"
+
+
+class NoData(StrEnum):
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+class BlankRows(StrEnum):
+    KEEP = "keep"
+    DROP = "drop"
+    DROP_BLANK_KEYS = "drop_blank_keys"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A source column as the process remembers it. `format` is the declared date order or decimal mark, if any."""
+
+    name: str
+    type: ValueType = ValueType.TEXT
+    format: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSpec:
+    """Where rows come from: a source `kind` of a connector, its options, and the columns that must be there."""
+
+    kind: str
+    connection: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DestinationSpec:
+    """Where documents go: a destination `kind` of a connector and the public id of its connection."""
+
+    kind: str
+    connection: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldMap:
+    """One target field. `value` is a column name, a script body or the constant itself, by `column_type`."""
+
+    target: str
+    column_type: ColumnType = ColumnType.SOURCE_COLUMN
+    value: str = ""
+    type: ValueType = ValueType.TEXT
+    format: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One target of a document inside the destination (a header line, an item line …).
+
+    `grouped` sends one record a document, its columns reduced by `aggregates` (First where none is named);
+    otherwise every row is a record. `keys` are target fields that identify a record at the destination.
+    `restriction` is a script body: true sends, false leaves the record out; empty sends everything.
+    """
+
+    name: str
+    target: str
+    mode: WriteMode = WriteMode.UPSERT
+    keys: tuple[str, ...] = ()
+    grouped: bool = True
+    aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
+    fields: tuple[FieldMap, ...] = ()
+    restriction: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The Options tab, as far as the engine obeys it."""
+
+    separator: str = "|"
+    no_data: NoData = NoData.SUCCESS
+    blank_rows: BlankRows = BlankRows.KEEP
+    when_busy: WhenBusy = WhenBusy.WAIT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What one run does, from source to destination."""
+
+    process: str
+    source: SourceSpec
+    destination: DestinationSpec
+    key_fields: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+    options: Options = Options()
+
+    @property
+    def has_scripts(self) -> bool:
+        """True when any line needs the script child: a restriction or a calculation."""
+        return any(
+            line.restriction or any(f.column_type is ColumnType.CALCULATION for f in line.fields) for line in self.lines
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the plan as JSON-ready data; `from_json` of it is equal to this plan."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Build a plan from stored JSON. Unknown words raise `ValueError`: a plan is never read approximately."""
+        return cls(
+            process=data["process"],
+            source=_source(data["source"]),
+            destination=DestinationSpec(**data["destination"]),
+            key_fields=tuple(data.get("key_fields", ())),
+            lines=tuple(_line(item) for item in data.get("lines", ())),
+            options=_options(data.get("options", {})),
+        )
+
+
+def _source(data: Mapping[str, Any]) -> SourceSpec:
+    columns = tuple(Column(**{**item, "type": ValueType(item["type"])}) for item in data.get("columns", ()))
+    return SourceSpec(**{**data, "columns": columns})
+
+
+def _line(data: Mapping[str, Any]) -> Line:
+    return Line(
+        **{
+            **data,
+            "mode": WriteMode(data["mode"]),
+            "keys": tuple(data.get("keys", ())),
+            "aggregates": {name: Aggregate(word) for name, word in data.get("aggregates", {}).items()},
+            "fields": tuple(_field(item) for item in data.get("fields", ())),
+        }
+    )
+
+
+def _field(data: Mapping[str, Any]) -> FieldMap:
+    return FieldMap(
+        **{**data, "column_type": ColumnType(data["column_type"]), "type": ValueType(data.get("type", "text"))}
+    )
+
+
+def _options(data: Mapping[str, Any]) -> Options:
+    words = {"no_data": NoData, "blank_rows": BlankRows, "when_busy": WhenBusy}
+    return Options(**{name: words[name](value) if name in words else value for name, value in data.items()})

@@ -1,0 +1,175 @@
+"""All that the engine knows of the world. Connectors, the script child and the journal stand behind these."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from integrations.engine.batch import Bucket, Delivery, Document, MappedBatch, Problem, Row, RowBatch
+from integrations.engine.plan import Stage
+
+
+class Source(Protocol):
+    """Pinned rows: every `read` gives the same rows in the same order, so that resume and repair see what the run saw."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names in source order. Raises `SourceError` when the header cannot be read."""
+
+    def read(self) -> Iterator[RowBatch]:
+        """Yield all rows from the start, lazily. Raises `SourceError` at the place that cannot be read."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ticket:
+    """Names one segment of one run to a destination: the same over retries and resumes, with the holder's epoch.
+
+    `token` + document number is the idempotency key of a send.
+    """
+
+    run: str
+    token: str
+    epoch: int
+    segment: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What a destination remembers of a run: the last segment it committed, with the answer given for it."""
+
+    segment: int
+    delivery: Delivery | None = None
+
+
+class Destination(Protocol):
+    """Takes mapped batches. One instance serves one run, from one thread."""
+
+    batch_size: int
+    """Documents a segment: fixed for a plan, so that a resumed run cuts the same segments."""
+
+    settles: bool
+    """True when `enter` can say exactly what was committed (a marker in the destination's own transaction)."""
+
+    repeat_safe: bool
+    """True when sending a document again changes nothing (an idempotency key, or an upsert by key)."""
+
+    def enter(self, ticket: Ticket) -> Settled | None:
+        """Shut out holders of an older epoch and give what this run committed last; None when nothing is known."""
+
+    def deliver(self, batch: MappedBatch, ticket: Ticket) -> Delivery:
+        """Send the documents whose verdict is None and account for every document of the batch.
+
+        When this returns, what it calls delivered is durable there. Raises `Fenced` when a newer epoch has
+        entered, `TransientError` when nothing of the batch was taken, `DefinitionError` when no batch ever will.
+        """
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A script call that gave no answer: thrown, timed out, too large, no return. Costs its document only."""
+
+    sentence: str
+    code: str = "script"
+    column: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """One record's answer: whether to send it, and the calculated values in the order of the line's calculations."""
+
+    send: bool
+    values: Sequence[Any]
+
+
+class Scripts(Protocol):
+    """The script child of one run. Restriction and calculations of a document are one call."""
+
+    def evaluate(self, documents: Sequence[Sequence[Sequence[Row]]]) -> Iterator[list[list[Computed]] | Fault]:
+        """For each document (lines → records → source values) yield its answers in order, or the fault it met."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """Where the ledger stands: whole segments written, and documents and rows they account for.
+
+    `sending` is the segment whose intent was written and which may have left; None when none may have.
+    """
+
+    segments: int = 0
+    documents: int = 0
+    rows: int = 0
+    sending: int | None = None
+
+
+class Stop(StrEnum):
+    """Why a run should end at the next segment."""
+
+    CANCELLED = "cancelled"
+    DRAINING = "draining"
+    YIELDING = "yielding"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One accounted batch, as the engine tells it to the journal. Lists are parallel and cover every document."""
+
+    number: int
+    first_document: int
+    documents: Sequence[Document]
+    buckets: Sequence[Bucket]
+    problems: dict[int, Problem]
+    values: dict[int, list[dict[str, Any]]]
+    """For each document with an error: one entry a record, {"line": name, "values": {target: value}}."""
+    line_counts: list[dict[Bucket, int]]
+
+
+class Journal(Protocol):
+    """Writes the ledger. Every call that writes is one short transaction guarded by the run's epoch, and raises
+    `Fenced` when this worker no longer holds the run."""
+
+    def position(self) -> Position: ...
+
+    def surveyed(self, *, rows: int, documents: int) -> None:
+        """Record what the whole source holds, known before anything is sent."""
+
+    def entered(self, stage: str, message: str = "") -> None:
+        """Record that the run is at this stage now (the timeline of the Run Summary)."""
+
+    def sending(self, segment: int) -> None:
+        """Write the intent, durable before a byte leaves."""
+
+    def settle(self, segment: Segment) -> None:
+        """Write the segment, its outcomes and the counters, in one transaction."""
+
+    def held(self, *, documents: int, rows: int) -> None:
+        """Account for what was read and not attempted."""
+
+    def log(self, level: str, message: str, *, stage: str = "", document: str = "") -> None: ...
+
+    def stop(self) -> Stop | None:
+        """Say whether the run should end at this segment, and why."""
+
+
+class Tasks(Protocol):
+    """The tasks of a process, called at their stages. What a failed task means is in the table of the seed 000."""
+
+    def at(self, stage: Stage, document: Document | None = None) -> "TaskResult": ...
+
+
+class TaskResult(StrEnum):
+    GO_ON = "go_on"
+    QUIT = "quit"
+    CANCEL = "cancel"
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The present, aware, UTC."""

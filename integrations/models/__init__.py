@@ -1,0 +1,20 @@
+"""Rows and their legal moves."""
+
+from integrations.models.connection import Connection
+from integrations.models.ledger import DocumentOutcome, LedgerSegment, LogEntry, StageEntry
+from integrations.models.process import Process, ProcessVersion
+from integrations.models.run import Run, RunStatus
+from integrations.models.stored_file import StoredFile
+
+__all__ = [
+    "Connection",
+    "DocumentOutcome",
+    "LedgerSegment",
+    "LogEntry",
+    "Process",
+    "ProcessVersion",
+    "Run",
+    "RunStatus",
+    "StageEntry",
+    "StoredFile",
+]
