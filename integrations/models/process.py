@@ -23,6 +23,10 @@ class Process(CompanyOwned):
     draft = models.JSONField(default=dict)
     revision = models.PositiveIntegerField(default=0)
     is_active = models.BooleanField(default=True)
+    default_file = models.ForeignKey(
+        "integrations.StoredFile", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    """What a file source reads when nobody chose another file; also the sample of the editor's previews."""
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now)
