@@ -1,0 +1,66 @@
+"""The floor: what a careful person writes in an hour. csv + executemany, one filter, one calculation, no ledger.
+
+Usage: python -m tests.bench.floor CUSTOMERS.csv TARGET.db      prints {"seconds", "peak_mb"} as JSON
+"""
+
+import config  # noqa: F401  isort: skip  (the same SQLite as the product uses)
+
+import csv
+import itertools
+import json
+import resource
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.bench.data import TABLE
+
+UPSERT = (
+    "INSERT INTO customers VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (customer_number) DO UPDATE SET "
+    + ", ".join(
+        f"{name} = excluded.{name}"
+        for name in [
+            "name",
+            "contact",
+            "email",
+            "phone",
+            "street",
+            "city",
+            "state",
+            "zip",
+            "credit_limit",
+            "customer_since",
+            "credit_class",
+        ]
+    )
+)
+
+
+def records(path: Path) -> Iterator[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        next(rows)
+        for row in rows:
+            if row[11] != "Inactive":
+                limit = float(row[9])
+                row[11] = "A" if limit >= 50000 else "B" if limit >= 10000 else "C"
+                yield row
+
+
+def main(source: Path, target: Path) -> None:
+    began = time.perf_counter()
+    database = sqlite3.connect(target)
+    database.execute(TABLE.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))
+    waiting = records(source)
+    while batch := list(itertools.islice(waiting, 2000)):
+        database.executemany(UPSERT, batch)
+    database.commit()
+    seconds = time.perf_counter() - began
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    json.dump({"seconds": seconds, "peak_mb": peak_mb}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
