@@ -4,10 +4,13 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from django.conf import settings as django_settings
 from django.db import models
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.keys import open_sealed, seal
+from accounts.models import User
 from accounts.scoping import CompanyOwned
 from integrations.engine.secret import Secret
 
@@ -22,6 +25,9 @@ class Connection(CompanyOwned):
     secrets = models.JSONField(default=dict, editable=False)
     revision = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_by = models.ForeignKey(
+        django_settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -44,6 +50,15 @@ class Connection(CompanyOwned):
             for name, sealed in self.secrets.items()
         }
         return {**self.settings, **opened}
+
+    def change(self, *, revision: int, by: User, **fields: Any) -> bool:
+        """Write `fields`, unless someone saved since `revision` was read: then nothing is written and this is False."""
+        changed = Connection.objects.filter(pk=self.pk, revision=revision).update(
+            **fields, revision=F("revision") + 1, updated_by=by, updated_at=timezone.now()
+        )
+        if changed:
+            self.refresh_from_db()
+        return bool(changed)
 
     def _place(self, name: str) -> str:
         return f"connection/{self.public_id}/{name}"

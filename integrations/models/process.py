@@ -1,14 +1,37 @@
 """One integration as its designer defines it: a draft that is edited, and versions that run."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
+from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
+from django_scopes import ScopedManager
 
+from accounts.models import User
 from accounts.scoping import CompanyOwned
-from integrations.engine.plan import Plan
+from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
+from integrations.models.connection import Connection
+from integrations.models.stored_file import StoredFile
+
+
+class ProcessQuerySet(models.QuerySet["Process"]):
+    def kept(self) -> "ProcessQuerySet":
+        """Those that are not in the trash."""
+        return self.filter(trashed_at=None)
+
+    def that_use(self, connection: Connection) -> "ProcessQuerySet":
+        """Those whose draft or newest version reads from or writes to `connection`, in the trash or not."""
+        key = str(connection.public_id)
+        versions = ProcessVersion.objects.that_are_newest().filter(
+            Q(plan_json__source__connection=key) | Q(plan_json__destination__connection=key)
+        )
+        return self.filter(
+            Q(draft__source__connection=key)
+            | Q(draft__destination__connection=key)
+            | Q(pk__in=versions.values("process"))
+        )
 
 
 class Process(CompanyOwned):
@@ -22,15 +45,18 @@ class Process(CompanyOwned):
     description = models.TextField(blank=True)
     draft = models.JSONField(default=dict)
     revision = models.PositiveIntegerField(default=0)
+    sample = models.ForeignKey(StoredFile, on_delete=models.PROTECT, null=True, related_name="+")
+    """The file that previews read. Runs never use it."""
+    target_profile = models.JSONField(default=dict)
+    """{target: [{name, type, type_label, required, key}]}: what the destination said of each target, when last asked."""
     is_active = models.BooleanField(default=True)
-    default_file = models.ForeignKey(
-        "integrations.StoredFile", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
-    )
-    """What a file source reads when nobody chose another file; also the sample of the editor's previews."""
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     updated_at = models.DateTimeField(default=timezone.now)
     trashed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ScopedManager(company="company", _manager_class=models.Manager.from_queryset(ProcessQuerySet))
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -48,6 +74,46 @@ class Process(CompanyOwned):
         """The version that runs use; None while nothing runnable was saved."""
         return self.versions.order_by("-number").first()
 
+    @property
+    def drafted(self) -> Plan:
+        """The draft as a plan, complete or not."""
+        if not self.draft:
+            return Plan(
+                process=self.name, source=SourceSpec(kind=""), destination=DestinationSpec(kind="", connection="")
+            )
+        return Plan.from_json(self.draft)
+
+    def change(self, *, revision: int, by: User, **fields: Any) -> bool:
+        """Write `fields`, unless someone saved since `revision` was read: then nothing is written and this is False."""
+        changed = Process.objects.filter(pk=self.pk, revision=revision).update(
+            **fields, revision=F("revision") + 1, updated_by=by, updated_at=timezone.now()
+        )
+        if changed:
+            self.refresh_from_db()
+        return bool(changed)
+
+    def save_version(self, *, revision: int, by: User) -> "ProcessVersion | None":
+        """Make the draft the version that runs use; None when someone saved since `revision` was read."""
+        with transaction.atomic():
+            locked = Process.objects.select_for_update().filter(pk=self.pk, revision=revision).first()
+            if locked is None:
+                return None
+            newest = locked.newest_version
+            return ProcessVersion.objects.create(
+                company=locked.company,
+                process=locked,
+                number=newest.number + 1 if newest else 1,
+                plan_json=locked.draft,
+                created_by=by,
+            )
+
+
+class ProcessVersionQuerySet(models.QuerySet["ProcessVersion"]):
+    def that_are_newest(self) -> "ProcessVersionQuerySet":
+        """Of each process the version that runs use."""
+        newest = ProcessVersion.objects.filter(process=OuterRef("process")).order_by("-number").values("number")[:1]
+        return self.filter(number=Subquery(newest))
+
 
 class ProcessVersion(CompanyOwned):
     """A saved definition, never changed afterwards."""
@@ -57,6 +123,8 @@ class ProcessVersion(CompanyOwned):
     plan_json = models.JSONField()
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ScopedManager(company="company", _manager_class=models.Manager.from_queryset(ProcessVersionQuerySet))
 
     class Meta:
         constraints: ClassVar = [
