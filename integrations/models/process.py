@@ -47,6 +47,8 @@ class Process(CompanyOwned):
     revision = models.PositiveIntegerField(default=0)
     sample = models.ForeignKey(StoredFile, on_delete=models.PROTECT, null=True, related_name="+")
     """The file that previews read. Runs never use it."""
+    default_file = models.ForeignKey(StoredFile, on_delete=models.PROTECT, null=True, related_name="+")
+    """The file a run takes when none is given with it."""
     target_profile = models.JSONField(default=dict)
     """{target: [{name, type, type_label, required, key}]}: what the destination said of each target, when last asked."""
     is_active = models.BooleanField(default=True)
