@@ -1,0 +1,87 @@
+"""What changed between two plans, in words: for the draft's notice and the list of versions."""
+
+from collections.abc import Iterator
+
+from integrations.engine.plan import FieldMap, Line, Options, Plan, SourceSpec
+
+OPTIONS = {
+    "separator": "the separator",
+    "no_data": "what no data means",
+    "blank_rows": "what happens to blank rows",
+    "when_busy": "what happens when busy",
+}
+WORDS = {"source_column": "column", "constant": "constant", "calculation": "calculation"}
+
+
+def differences(old: Plan, new: Plan) -> list[str]:
+    """Name every change from `old` to `new` in a short sentence; empty when they do the same."""
+    return [*_source(old.source, new.source), *_keys(old, new), *_target(old, new), *_options(old.options, new.options)]
+
+
+def _source(old: SourceSpec, new: SourceSpec) -> Iterator[str]:
+    if old.kind != new.kind:
+        yield f"Source: {old.kind or 'none'} became {new.kind or 'none'}"
+    if old.connection != new.connection:
+        yield "Source: another connection"
+    for name in sorted({*old.options, *new.options}):
+        if old.options.get(name) != new.options.get(name):
+            yield f"Source: {name.replace('_', ' ')} changed"
+    before, after = ({column.name: column for column in spec.columns} for spec in (old, new))
+    yield from (f"Source column {name} added" for name in after if name not in before)
+    yield from (f"Source column {name} removed" for name in before if name not in after)
+    for name, column in after.items():
+        if name in before and before[name] != column:
+            yield f"Source column {name}: {before[name].type} became {column.type}"
+    if list(before) != list(after) and sorted(before) == sorted(after):
+        yield "Source columns in another order"
+
+
+def _keys(old: Plan, new: Plan) -> Iterator[str]:
+    if old.key_fields != new.key_fields:
+        yield f"Key fields: {', '.join(new.key_fields) or 'none'} instead of {', '.join(old.key_fields) or 'none'}"
+
+
+def _target(old: Plan, new: Plan) -> Iterator[str]:
+    if old.destination.connection != new.destination.connection or old.destination.kind != new.destination.kind:
+        yield "Destination: another connection"
+    if dict(old.destination.options) != dict(new.destination.options):
+        yield "Destination: options changed"
+    before, after = ({line.name: line for line in plan.lines} for plan in (old, new))
+    yield from (f"Line {name} added" for name in after if name not in before)
+    yield from (f"Line {name} removed" for name in before if name not in after)
+    for name, line in after.items():
+        if name in before:
+            yield from (f"Line {name}: {change}" for change in _line(before[name], line))
+    if list(before) != list(after) and sorted(before) == sorted(after):
+        yield "Lines in another order"
+
+
+def _line(old: Line, new: Line) -> Iterator[str]:
+    if old.target != new.target:
+        yield f"{new.target or 'no target'} instead of {old.target or 'no target'}"
+    if old.mode != new.mode:
+        yield f"{new.mode} instead of {old.mode}"
+    if old.keys != new.keys:
+        yield f"key targets {', '.join(new.keys) or 'none'} instead of {', '.join(old.keys) or 'none'}"
+    if old.grouped != new.grouped:
+        yield "grouped" if new.grouped else "every row"
+    if dict(old.aggregates) != dict(new.aggregates):
+        yield "aggregates changed"
+    if old.restriction != new.restriction:
+        yield "restriction changed" if new.restriction else "restriction removed"
+    before, after = ({item.target: item for item in line.fields} for line in (old, new))
+    yield from (f"{name} mapped to {_words(item)}" for name, item in after.items() if name not in before)
+    yield from (f"{name} no longer mapped" for name in before if name not in after)
+    for name, item in after.items():
+        if name in before and before[name] != item:
+            yield f"{name} mapped to {_words(item)}"
+
+
+def _words(item: FieldMap) -> str:
+    if item.column_type == "calculation":
+        return "a calculation"
+    return f"{WORDS[item.column_type]} {item.value}".strip()
+
+
+def _options(old: Options, new: Options) -> Iterator[str]:
+    yield from (f"Options: {words}" for name, words in OPTIONS.items() if getattr(old, name) != getattr(new, name))

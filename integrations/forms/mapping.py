@@ -1,0 +1,246 @@
+"""What a designer may say of one line: grouping, mapping, restriction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django import forms
+
+from integrations.connectors.spec import TargetField
+from integrations.engine.plan import Aggregate, Column, ColumnType, FieldMap, Line, Plan, ValueType
+from integrations.forms.plain import PlainForm, Tall
+from integrations.forms.problems import folded
+from integrations.forms.process import TYPES, choice
+
+Check = Callable[[str], str]
+"""Gives the first complaint about a script that keeps it from running, or ""."""
+
+AGGREGATES = [(word.value, word.value.capitalize()) for word in Aggregate]
+COLUMN_TYPES = [
+    ("", "Not mapped"),
+    (ColumnType.SOURCE_COLUMN.value, "Source Column"),
+    (ColumnType.CONSTANT.value, "Constant"),
+    (ColumnType.CALCULATION.value, "Calculation"),
+]
+SPARE_FIELDS = 3
+
+
+class GroupingForm(PlainForm):
+    """Whether a line sends one record a document, and how each column becomes one value then."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+    grouped = forms.ChoiceField(
+        label="Records",
+        choices=[("yes", "Grouped: one record a document"), ("no", "Every row: one record a row")],
+        widget=forms.RadioSelect,
+    )
+
+    def __init__(self, *args: Any, plan: Plan, line: Line, **kwargs: Any) -> None:
+        self.columns = [column.name for column in plan.source.columns if column.name not in plan.key_fields]
+        self.line = line
+        initial: dict[str, Any] = {"grouped": "yes" if line.grouped else "no"}
+        for index, name in enumerate(self.columns):
+            initial[f"aggregate-{index}"] = line.aggregates.get(name, Aggregate.FIRST).value
+        super().__init__(*args, initial=initial | kwargs.pop("initial", {}), **kwargs)
+        for index, name in enumerate(self.columns):
+            self.fields[f"aggregate-{index}"] = forms.ChoiceField(label=name, choices=AGGREGATES)
+        self.speak()
+
+    @property
+    def aggregate_fields(self) -> list[forms.BoundField]:
+        return [self[f"aggregate-{index}"] for index in range(len(self.columns))]
+
+    def result(self) -> Line:
+        """The line after validation. First is the default and not stored."""
+        chosen = {name: Aggregate(self.cleaned_data[f"aggregate-{i}"]) for i, name in enumerate(self.columns)}
+        named = {name: word for name, word in chosen.items() if word is not Aggregate.FIRST}
+        return replace(self.line, grouped=self.cleaned_data["grouped"] == "yes", aggregates=named)
+
+
+class RevisionForm(PlainForm):
+    """Which state of the process a person was looking at."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+
+
+class FieldMapForm(PlainForm):
+    """One row of the mapping grid. Each column type has a value of its own; the others are kept out of the way."""
+
+    target = forms.CharField(max_length=200, required=False, strip=False, widget=forms.HiddenInput)
+    type = forms.ChoiceField(choices=TYPES, required=False, widget=forms.HiddenInput)
+    column_type = forms.ChoiceField(choices=COLUMN_TYPES, required=False)
+    column = forms.ChoiceField(required=False)
+    constant = forms.CharField(required=False, max_length=4000, strip=False)
+    script = forms.CharField(required=False, max_length=100_000, strip=False, widget=Tall(1, spellcheck="false"))
+
+    def __init__(
+        self,
+        *args: Any,
+        columns: Sequence[Column],
+        line: Line,
+        known: Mapping[str, TargetField],
+        check: Check,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.check, self.line, self.known = check, line, known
+        names = [column.name for column in columns]
+        chosen = self.initial.get("column")
+        gone = [(chosen, f"{chosen} (not in the source)")] if chosen and chosen not in names else []
+        choice(self, "column").choices = [("", "Choose a column"), *((name, name) for name in names), *gone]
+        self._name_cells()
+        self.speak()
+
+    def _name_cells(self) -> None:
+        target = self.initial.get("target")
+        words = {
+            "column_type": "Column type",
+            "column": "Source column",
+            "constant": "Constant",
+            "script": "Calculation",
+        }
+        for name, label in words.items():
+            self.fields[name].widget.attrs["aria-label"] = f"{label} of {target or 'the added field'}"
+        if not target:
+            self.fields["target"].widget = forms.TextInput(
+                attrs={"aria-label": "Name of the added field", "placeholder": "Add a field"}
+            )
+            self.fields["type"].widget = forms.Select(choices=TYPES, attrs={"aria-label": "Type of the added field"})
+
+    def clean_script(self) -> str:
+        return as_written(self.cleaned_data["script"])
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if given.get("column_type") and not given.get("target"):
+            self.add_error("target", "The added field has no name. Type the name that the destination expects.")
+        if given.get("column_type") == ColumnType.CALCULATION and (complaint := self.check(given.get("script", ""))):
+            self.add_error("script", f"{given.get('target')}: {complaint}")
+        return given
+
+    def field_map(self) -> FieldMap | None:
+        """The row after validation; None when it is not mapped."""
+        given = self.cleaned_data
+        if not given.get("column_type"):
+            return None
+        about = self.known.get(given["target"])
+        column_type = ColumnType(given["column_type"])
+        answers = {
+            ColumnType.SOURCE_COLUMN: given["column"],
+            ColumnType.CONSTANT: given["constant"],
+            ColumnType.CALCULATION: given["script"],
+        }
+        return FieldMap(
+            target=given["target"],
+            column_type=column_type,
+            value=answers[column_type],
+            type=about.type if about else ValueType(given["type"] or ValueType.TEXT),
+            format=next((item.format for item in self.line.fields if item.target == given["target"]), ""),
+            required=about.required if about else False,
+        )
+
+
+class BaseFieldMaps(forms.BaseFormSet[FieldMapForm]):
+    def clean(self) -> None:
+        """Refuse two rows for one target: the second would silently win."""
+        seen: set[str] = set()
+        for form in self.forms:
+            given = getattr(form, "cleaned_data", {})
+            target = given.get("target")
+            if target and given.get("column_type") and target in seen:
+                form.add_error("target", f"{target} is there twice. Keep one of the two.")
+            seen.add(target or "")
+
+    def field_maps(self) -> tuple[FieldMap, ...]:
+        """What is mapped, after validation, in the order of the grid."""
+        return tuple(item for form in self.forms if (item := form.field_map()))
+
+
+FieldMaps = forms.formset_factory(FieldMapForm, formset=BaseFieldMaps, extra=0, max_num=2000, absolute_max=2000)
+
+
+def field_map_forms(
+    plan: Plan, line: Line, fields: Sequence[TargetField], check: Check, data: Any = None
+) -> BaseFieldMaps:
+    """The mapping grid of a line: required and unmapped first, then mapped, then the rest.
+
+    A target that does not list its fields gets spare rows, to name fields in.
+    """
+    rows = grid_rows(line, fields)
+    if not fields:
+        rows += [{} for _ in range(SPARE_FIELDS)]
+    form_kwargs = {
+        "columns": plan.source.columns,
+        "line": line,
+        "known": {item.name: item for item in fields},
+        "check": check,
+    }
+    formset: BaseFieldMaps = FieldMaps(data, initial=rows, prefix="fields", form_kwargs=form_kwargs)
+    return formset
+
+
+def grid_rows(line: Line, fields: Sequence[TargetField]) -> list[dict[str, Any]]:
+    """Give what each row of the grid shows, in its order; `group` names the part of the grid it stands in."""
+    mapped = {item.target: item for item in line.fields}
+    known = {item.name for item in fields}
+    strangers = [
+        TargetField(name=m.target, type=m.type, required=m.required) for m in line.fields if m.target not in known
+    ]
+    rows = [_row(about, mapped.get(about.name)) for about in (*fields, *strangers)]
+    order = {"missing": 0, "mapped": 1, "rest": 2}
+    return sorted(rows, key=lambda row: order[row["group"]])
+
+
+def _row(about: TargetField, item: FieldMap | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"about": about, "target": about.name, "type": about.type.value}
+    if item is None:
+        return {**row, "group": "missing" if about.required else "rest", "column_type": ""}
+    value_name = {"source_column": "column", "constant": "constant", "calculation": "script"}[item.column_type]
+    empty = item.column_type is not ColumnType.CONSTANT and not item.value
+    group = "missing" if about.required and empty else "mapped"
+    return {**row, "group": group, "column_type": item.column_type.value, value_name: item.value, "format": item.format}
+
+
+def matched_by_name(line: Line, fields: Sequence[TargetField], columns: Sequence[Column]) -> tuple[Line, list[str]]:
+    """Map every unmapped target to the source column of the same name (letters and digits, without case).
+
+    Gives the line and the names of the targets it mapped. A target that does not list its fields is offered all
+    columns under their own names.
+    """
+    taken = {item.target for item in line.fields}
+    wanted = fields or [TargetField(name=column.name, type=column.type) for column in columns]
+    by_name = {folded(column.name): column.name for column in reversed(columns)}
+    found = tuple(
+        FieldMap(target=about.name, value=by_name[folded(about.name)], type=about.type, required=about.required)
+        for about in wanted
+        if about.name not in taken and folded(about.name) in by_name
+    )
+    return replace(line, fields=(*line.fields, *found)), [item.target for item in found]
+
+
+class RestrictionForm(PlainForm):
+    """The script that says whether a line's record is sent."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+    script = forms.CharField(
+        required=False,
+        max_length=100_000,
+        strip=False,
+        label="JavaScript Code",
+        widget=Tall(14, spellcheck="false", autocapitalize="off", autocomplete="off"),
+    )
+
+    def __init__(self, *args: Any, check: Check, **kwargs: Any) -> None:
+        self.check = check
+        super().__init__(*args, **kwargs)
+
+    def clean_script(self) -> str:
+        script = as_written(self.cleaned_data["script"])
+        if script and (complaint := self.check(script)):
+            raise forms.ValidationError(complaint)
+        return script
+
+
+def as_written(script: str) -> str:
+    """A script as it was typed: forms send other line ends than text areas show. Only blanks is no script."""
+    return script.replace("\r\n", "\n") if script.strip() else ""

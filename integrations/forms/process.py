@@ -1,0 +1,422 @@
+"""What a designer may say of a process: its details, source, destination, lines and options."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django import forms
+from django.conf import settings
+
+from integrations.connectors.spec import DestinationKind, Setting, SourceKind, TargetField
+from integrations.engine.plan import (
+    BlankRows,
+    Column,
+    DestinationSpec,
+    Line,
+    NoData,
+    Options,
+    Plan,
+    SourceSpec,
+    ValueType,
+    WhenBusy,
+    WriteMode,
+)
+from integrations.forms.plain import PlainForm, Tall, field_for
+from integrations.models import Connection, Process
+
+TYPES = [
+    (ValueType.TEXT.value, "Text"),
+    (ValueType.INTEGER.value, "Whole number"),
+    (ValueType.DECIMAL.value, "Decimal"),
+    (ValueType.BOOLEAN.value, "Yes / No"),
+    (ValueType.DATE.value, "Date"),
+    (ValueType.DATETIME.value, "Date and time"),
+]
+MODES = [
+    (WriteMode.UPSERT.value, "Insert or update"),
+    (WriteMode.INSERT.value, "Insert only"),
+    (WriteMode.UPDATE.value, "Update only"),
+    (WriteMode.DELETE.value, "Delete"),
+]
+FROM_UPLOAD = ("", "Uploaded when the integration is run")
+PATTERN = Setting(
+    name="pattern",
+    label="File name pattern",
+    help="Such as orders_*.csv. A run fetches the one file that matches; none or several fail it, and say which.",
+)
+
+
+class NameForm(PlainForm):
+    """A name that no other process of the company has."""
+
+    name = forms.CharField(max_length=120, label="Name", help_text="As people will pick it when they run it.")
+    description = forms.CharField(
+        required=False, max_length=4000, label="Description", widget=Tall(3), help_text="What it moves, and for whom."
+    )
+
+    def __init__(self, *args: Any, process: Process | None = None, **kwargs: Any) -> None:
+        self.process = process
+        super().__init__(*args, **kwargs)
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if complaint := name_is_taken(name, but_for=self.process):
+            raise forms.ValidationError(complaint)
+        return name
+
+
+def name_is_taken(name: str, *, but_for: Process | None = None) -> str:
+    """Give the sentence that says so, or ""."""
+    others = Process.objects.kept().filter(name__iexact=name)
+    if but_for is not None:
+        others = others.exclude(pk=but_for.pk)
+    return f"There is already a process named “{name}”. Choose another name." if others.exists() else ""
+
+
+class NewProcessForm(NameForm):
+    """What it takes to open the editor: a name, a kind of source and, if it exists already, where documents go."""
+
+    kind = forms.ChoiceField(label="Source", widget=forms.RadioSelect)
+    source_connection = forms.ChoiceField(
+        label="Connection to read from",
+        required=False,
+        help_text="A database query needs one; a file may come from one.",
+    )
+    destination = forms.ChoiceField(
+        label="Destination", required=False, help_text="May also be chosen later, on the Target tab."
+    )
+
+    def __init__(
+        self,
+        *args: Any,
+        sources: Mapping[str, SourceKind],
+        connections_of: Mapping[str, Sequence[Connection]],
+        destinations: Sequence[tuple[str, str]],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.sources, self.connections_of = sources, connections_of
+        every = {str(c.public_id): c.name for offered in connections_of.values() for c in offered}
+        choice(self, "kind").choices = [(key, kind.title) for key, kind in sources.items()]
+        choice(self, "source_connection").choices = [("", "None: the file is uploaded"), *every.items()]
+        choice(self, "destination").choices = [("", "Not chosen yet"), *destinations]
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        kind = self.sources.get(given.get("kind", ""))
+        if kind is None:
+            return given
+        offered = {str(c.public_id): c.name for c in self.connections_of[kind.key]}
+        connection = given.get("source_connection", "")
+        if connection and connection not in offered:
+            fitting = ", ".join(offered.values()) or "none exists yet"
+            self.add_error(
+                "source_connection", f"This connection has no source “{kind.title}”. Choose a fitting one: {fitting}."
+            )
+        elif not connection and not kind.takes_file:
+            self.add_error("source_connection", f"{kind.title} needs a connection to read from. Choose one.")
+        return given
+
+    def plan(self) -> Plan:
+        """The first draft: defaults of the chosen kind, nothing mapped."""
+        given = self.cleaned_data
+        kind = self.sources[given["kind"]]
+        options = {setting.name: setting.default for setting in kind.settings}
+        return Plan(
+            process=given["name"],
+            source=SourceSpec(kind=kind.key, connection=given["source_connection"], options=options),
+            destination=destination_spec(given["destination"]),
+        )
+
+
+class DetailsForm(NameForm):
+    is_active = forms.BooleanField(
+        required=False, label="Active", help_text="An inactive process keeps its runs and cannot be started."
+    )
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+
+
+class SourceForm(PlainForm):
+    """How rows are read: the connection and the options that the kind of source declares."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+    connection = forms.ChoiceField(required=False, label="Connection")
+
+    def __init__(
+        self, *args: Any, kind: SourceKind, connections: Sequence[Connection], spec: SourceSpec, **kwargs: Any
+    ) -> None:
+        self.kind, self.spec = kind, spec
+        self.asked = asked_of(kind)
+        stored = spec.options if spec.kind == kind.key else {}
+        values = {setting.name: stored.get(setting.name, setting.default) for setting in self.asked}
+        initial = {option(name): value for name, value in values.items()} | {"connection": spec.connection}
+        super().__init__(*args, initial=initial | kwargs.pop("initial", {}), **kwargs)
+        field = choice(self, "connection")
+        field.choices = [(str(c.public_id), c.name) for c in connections]
+        if kind.takes_file:
+            field.label, field.choices = "File", [FROM_UPLOAD, *field.choices]
+        else:
+            field.required = True
+            field.choices = [("", "Choose a connection"), *field.choices]
+        for setting in self.asked:
+            # An incomplete draft may be kept; what is missing is listed on the page.
+            self.fields[option(setting.name)] = field_for(replace(setting, required=False))
+        self.speak()
+
+    @property
+    def option_fields(self) -> list[forms.BoundField]:
+        return [self[option(setting.name)] for setting in self.asked]
+
+    def source(self, columns: Iterable[Column]) -> SourceSpec:
+        """The source after validation, with the given columns."""
+        options = {s.name: self.cleaned_data[option(s.name)] for s in self.asked}
+        if not self.cleaned_data["connection"]:
+            options.pop("pattern", None)
+        return SourceSpec(
+            kind=self.kind.key, connection=self.cleaned_data["connection"], options=options, columns=tuple(columns)
+        )
+
+
+def asked_of(kind: SourceKind) -> tuple[Setting, ...]:
+    """The settings of a kind; a kind that takes files is also asked for the pattern of its file door."""
+    if kind.takes_file and all(setting.name != "pattern" for setting in kind.settings):
+        return (*kind.settings, PATTERN)
+    return kind.settings
+
+
+class ColumnForm(PlainForm):
+    """One column of the source profile."""
+
+    name = forms.CharField(max_length=400, strip=False, widget=forms.HiddenInput)
+    type = forms.ChoiceField(choices=TYPES, label="Type")
+    format = forms.CharField(required=False, max_length=40, label="Format")
+    key = forms.BooleanField(required=False, label="Key field")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        name = self.initial.get("name", self.data.get(self.add_prefix("name"), ""))
+        self.fields["type"].widget.attrs["aria-label"] = f"Type of {name}"
+        self.fields["format"].widget.attrs["aria-label"] = f"Format of {name}"
+        self.fields["key"].widget.attrs["aria-label"] = f"{name} is a key field"
+
+    def column(self) -> Column:
+        given = self.cleaned_data
+        return Column(name=given["name"], type=ValueType(given["type"]), format=given["format"])
+
+
+ColumnForms = forms.formset_factory(ColumnForm, extra=0, max_num=2000, absolute_max=2000)
+
+
+def column_forms(plan: Plan, data: Any = None) -> "forms.BaseFormSet[ColumnForm]":
+    """The columns of a draft as forms, in source order."""
+    initial = [
+        {"name": c.name, "type": c.type.value, "format": c.format, "key": c.name in plan.key_fields}
+        for c in plan.source.columns
+    ]
+    return ColumnForms(data, initial=initial, prefix="columns")
+
+
+class SampleForm(PlainForm):
+    """The file that previews read."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+    file = forms.FileField(label="Sample file", max_length=255)
+    keep_as_default = forms.BooleanField(
+        required=False,
+        label="Also keep it as the default file",
+        help_text="A run that is given no file takes the default file.",
+    )
+
+    def __init__(self, *args: Any, kind: SourceKind, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["file"].error_messages |= {
+            "required": "No file was chosen. Choose the sample file first.",
+            "empty": "The file is empty. Choose one with a header and a few rows.",
+        }
+        if kind.extensions:
+            self.fields["file"].widget.attrs["accept"] = ",".join(
+                ending if ending.startswith(".") else f".{ending}" for ending in kind.extensions
+            )
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file.size > settings.UPLOAD_LIMIT_BYTES:
+            limit = f"{settings.UPLOAD_LIMIT_BYTES:,}"
+            raise forms.ValidationError(
+                f"{file.name} has {file.size:,} bytes; {limit} are allowed. Take a sample with fewer rows."
+            )
+        return file
+
+
+class DestinationForm(PlainForm):
+    """Where documents go: a connection together with one of its kinds of destination, and that kind's options."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+    destination = forms.ChoiceField(required=False, label="Destination")
+
+    def __init__(
+        self,
+        *args: Any,
+        destinations: Sequence[tuple[str, str]],
+        spec: DestinationSpec,
+        kind: DestinationKind | None,
+        **kwargs: Any,
+    ) -> None:
+        self.spec = spec
+        self.asked = kind.settings if kind else ()
+        values = {s.name: spec.options.get(s.name, s.default) for s in self.asked}
+        initial = {option(name): value for name, value in values.items()}
+        initial["destination"] = f"{spec.kind}@{spec.connection}" if spec.connection else ""
+        super().__init__(*args, initial=initial | kwargs.pop("initial", {}), **kwargs)
+        choice(self, "destination").choices = [("", "Not chosen yet"), *destinations]
+        for setting in self.asked:
+            self.fields[option(setting.name)] = field_for(replace(setting, required=False))
+        self.speak()
+
+    @property
+    def option_fields(self) -> list[forms.BoundField]:
+        return [self[option(setting.name)] for setting in self.asked]
+
+    def result(self) -> DestinationSpec:
+        """The destination after validation; options of another kind are dropped."""
+        chosen = destination_spec(self.cleaned_data["destination"])
+        if chosen.kind != self.spec.kind:
+            return chosen
+        return replace(chosen, options={s.name: self.cleaned_data[option(s.name)] for s in self.asked})
+
+
+def destination_spec(answer: str) -> DestinationSpec:
+    """Read the answer “kind@connection”."""
+    kind, _, connection = answer.partition("@")
+    return DestinationSpec(kind=kind, connection=connection)
+
+
+class LineForm(PlainForm):
+    """One line: what it is called, where it writes, how, and by which target fields it finds a record."""
+
+    was = forms.CharField(widget=forms.HiddenInput, required=False, strip=False)
+    name = forms.CharField(required=False, max_length=120, label="Line name", help_text="Empty: as its target.")
+    target = forms.CharField(required=False, max_length=200, label="Target")
+    mode = forms.ChoiceField(choices=MODES, label="Write mode")
+    keys = forms.MultipleChoiceField(required=False, label="Key targets", widget=forms.CheckboxSelectMultiple)
+
+    def __init__(self, *args: Any, lines: Sequence[Line], targets: Mapping[str, Sequence[TargetField]], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.lines, self.targets = lines, targets
+        if targets:
+            offered = [("", "Choose a target"), *((name, name) for name in targets)]
+            stored = self.initial.get("target")
+            if stored and stored not in targets:
+                offered.append((stored, f"{stored} (not found)"))
+            self.fields["target"] = forms.ChoiceField(required=False, label="Target", choices=offered)
+        choice(self, "keys").choices = [(name, name) for name in self._key_names()]
+        self.speak()
+
+    def _key_names(self) -> list[str]:
+        """Fields of the target, or where it does not list them, those that are mapped; kept keys stay on offer."""
+        target = self.data.get(self.add_prefix("target")) if self.is_bound else self.initial.get("target")
+        names = [item.name for item in self.targets.get(target or "", ())]
+        before = self.before
+        if not names and before:
+            names = [item.target for item in before.fields]
+        posted = self.data.getlist(self.add_prefix("keys")) if self.is_bound else []
+        return list(dict.fromkeys([*names, *(before.keys if before else ()), *posted]))
+
+    @property
+    def before(self) -> Line | None:
+        """The line as the draft has it, known by its name; None for a new one."""
+        was = self.data.get(self.add_prefix("was")) if self.is_bound else self.initial.get("was")
+        return next((line for line in self.lines if line.name == was), None)
+
+    def line(self) -> Line:
+        """The line after validation. A new target brings its own key fields and drops keys it does not have."""
+        given = self.cleaned_data
+        before = self.before or Line(name="", target="")
+        fields = self.targets.get(given["target"], ())
+        keys = tuple(given["keys"])
+        if given["target"] != before.target and fields:
+            names = {item.name for item in fields}
+            keys = tuple(item.name for item in fields if item.key) or tuple(key for key in keys if key in names)
+        name = given["name"] or given["target"] or "Line"
+        return replace(before, name=name, target=given["target"], mode=WriteMode(given["mode"]), keys=keys)
+
+
+class BaseLineForms(forms.BaseFormSet[LineForm]):
+    def clean(self) -> None:
+        """Refuse two lines of one name: results and errors are told by line name."""
+        seen: set[str] = set()
+        for form in self.forms:
+            if form.is_valid() and (name := form.line().name):
+                if name in seen:
+                    form.add_error("name", f"Two lines are named {name}. Rename one.")
+                seen.add(name)
+
+    def lines(self) -> tuple[Line, ...]:
+        """The lines after validation, in their sequence."""
+        return tuple(form.line() for form in self.forms)
+
+
+LineForms = forms.formset_factory(LineForm, formset=BaseLineForms, extra=0, max_num=50, absolute_max=50)
+
+
+def line_forms(lines: Sequence[Line], targets: Mapping[str, Sequence[TargetField]], data: Any = None) -> BaseLineForms:
+    """The lines of a draft as forms, in their sequence."""
+    initial = [
+        {"was": line.name, "name": line.name, "target": line.target, "mode": line.mode.value, "keys": list(line.keys)}
+        for line in lines
+    ]
+    formset: BaseLineForms = LineForms(
+        data, initial=initial, prefix="lines", form_kwargs={"lines": lines, "targets": targets}
+    )
+    return formset
+
+
+class OptionsForm(PlainForm):
+    """The Options tab."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+    no_data = forms.ChoiceField(
+        label="No data",
+        choices=[(NoData.SUCCESS.value, "Success"), (NoData.FAILURE.value, "Failure")],
+        help_text="How a run ends whose source holds no row.",
+    )
+    blank_rows = forms.ChoiceField(
+        label="Blank rows",
+        choices=[
+            (BlankRows.KEEP.value, "Keep"),
+            (BlankRows.DROP.value, "Drop blank rows"),
+            (BlankRows.DROP_BLANK_KEYS.value, "Drop rows with blank keys"),
+        ],
+        help_text="Dropped rows are counted as restricted.",
+    )
+    when_busy = forms.ChoiceField(
+        label="When busy",
+        choices=[
+            (WhenBusy.WAIT.value, "Wait in line"),
+            (WhenBusy.REFUSE.value, "Refuse"),
+            (WhenBusy.ALLOW.value, "Allow"),
+        ],
+        help_text="What a second run does while the first is not finished. The same rule at every door.",
+    )
+    separator = forms.CharField(
+        label="Separator", max_length=10, strip=False, help_text="Stands between values that Concat joins."
+    )
+
+    def options(self) -> Options:
+        given = self.cleaned_data
+        return Options(
+            separator=given["separator"],
+            no_data=NoData(given["no_data"]),
+            blank_rows=BlankRows(given["blank_rows"]),
+            when_busy=WhenBusy(given["when_busy"]),
+        )
+
+
+def option(name: str) -> str:
+    """The form name of a connector's setting, which may be called like one of the form's own fields."""
+    return f"option-{name}"
+
+
+def choice(form: forms.Form, name: str) -> Any:
+    """A field with choices, which are filled in when the form is made."""
+    return form.fields[name]
