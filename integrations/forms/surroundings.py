@@ -1,0 +1,86 @@
+"""What a definition may choose from, and what is known of it: the registry's kinds, the company's connections."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from integrations.connectors.registry import CONNECTORS
+from integrations.connectors.spec import DestinationKind, SourceKind, Target, TargetField
+from integrations.engine.plan import ValueType
+from integrations.forms.problems import Surroundings
+from integrations.models import Connection, Process
+from integrations.scripting.check import Complaint, Severity, check_script
+
+
+def source_kinds() -> Mapping[str, SourceKind]:
+    return {kind.key: kind for connector in CONNECTORS.values() for kind in connector.sources}
+
+
+def destination_kinds() -> Mapping[str, DestinationKind]:
+    return {kind.key: kind for connector in CONNECTORS.values() for kind in connector.destinations}
+
+
+def connections_for(kind: SourceKind) -> list[Connection]:
+    """The company's connections that this kind of source can read from: its own connector's, or any file door."""
+    fitting = [
+        connector.key
+        for connector in CONNECTORS.values()
+        if (connector.file_door if kind.takes_file else kind in connector.sources)
+    ]
+    return list(Connection.objects.filter(connector__in=fitting))
+
+
+def destination_choices() -> list[tuple[str, str]]:
+    """Every connection that can be written to, with each of its kinds: (“kind@connection”, words)."""
+    choices = []
+    for connection in Connection.objects.all():
+        connector = CONNECTORS.get(connection.connector)
+        kinds = connector.destinations if connector else ()
+        for kind in kinds:
+            words = connection.name if len(kinds) == 1 else f"{connection.name}: {kind.title}"
+            choices.append((f"{kind.key}@{connection.public_id}", words))
+    return choices
+
+
+def surroundings_of(process: Process) -> Surroundings:
+    """All that `problems_of` needs to know around the draft of `process`."""
+    return Surroundings(
+        sources=source_kinds(),
+        destinations=destination_kinds(),
+        connections={str(key): name for key, name in Connection.objects.values_list("public_id", "name")},
+        targets=targets_of(process),
+        check=first_complaint,
+    )
+
+
+def targets_of(process: Process) -> dict[str, tuple[TargetField, ...]]:
+    """The target profile of a process, read back."""
+    return {
+        name: tuple(TargetField(**{**item, "type": ValueType(item["type"])}) for item in fields)
+        for name, fields in process.target_profile.items()
+    }
+
+
+def profile(targets: Sequence[Target]) -> dict[str, list[dict[str, object]]]:
+    """What the destination said of its targets, as `Process.target_profile` keeps it."""
+    return {target.name: [asdict(item) for item in target.fields] for target in targets}
+
+
+def first_complaint(script: str) -> str:
+    """Say what keeps a script from running, with its line; "" when nothing does."""
+    return next((_words(c) for c in check_script(script, needs_return=True) if c.severity is Severity.ERROR), "")
+
+
+def warnings(script: str) -> list[str]:
+    """Say what will fail a script when it runs, though it can be saved (no explicit return …)."""
+    if not script.strip():
+        return []
+    return [_words(c) for c in check_script(script, needs_return=True) if c.severity is not Severity.ERROR]
+
+
+def _words(complaint: Complaint) -> str:
+    return f"line {complaint.line}: {complaint.sentence}" if complaint.line else complaint.sentence
+
+
+def every_connection(kinds: Mapping[str, SourceKind]) -> dict[str, list[Connection]]:
+    """For each kind of source the connections that fit it."""
+    return {key: connections_for(kind) for key, kind in kinds.items()}

@@ -1,0 +1,115 @@
+"""What a definition would do, shown on real rows and writing nothing.
+
+Rows come from the process's sample file (or its default file), or from its query; the engine and the script child are
+those of a run. The destination is asked what it has, never given anything.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from tempfile import SpooledTemporaryFile
+from typing import IO
+
+from accounts.models import User
+from integrations.connectors.registry import connector, destination_kind, source_kind
+from integrations.connectors.spec import SourceContext, Target
+from integrations.engine.batch import Row
+from integrations.engine.errors import DefinitionError, SourceError
+from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
+from integrations.engine.ports import Source
+from integrations.engine.preview import Preview, preview
+from integrations.models import Connection, Process, StoredFile
+from integrations.runs.connections import opened
+from integrations.runs.files import path_of, store
+from integrations.scripting import open_scripts
+
+ROWS = 50
+SAMPLE_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
+    """Compute what the first rows of the sample would become under `plan`. Raises `WaybillError` with the reason."""
+    with sample_source(process, plan.source) as source:
+        if not plan.has_scripts:
+            return preview(plan, source, None, rows=rows)
+        scripts = open_scripts(plan, source.columns)
+        try:
+            return preview(plan, source, scripts, rows=rows)
+        finally:
+            scripts.close()
+
+
+def columns_of(process: Process, spec: SourceSpec) -> tuple[str, ...]:
+    """Give the columns that the sample or the query has now."""
+    with sample_source(process, spec) as source:
+        return source.columns
+
+
+def first_rows(process: Process, spec: SourceSpec, *, rows: int = ROWS) -> tuple[tuple[str, ...], list[Row]]:
+    """Give the columns and the first rows of the sample or the query."""
+    with sample_source(process, spec) as source:
+        return source.columns, list(islice((row for batch in source.read() for row in batch.rows), rows))
+
+
+@contextmanager
+def sample_source(process: Process, spec: SourceSpec) -> Iterator[Source]:
+    """Open what previews read. Raises `DefinitionError` while there is nothing to read."""
+    kind = source_kind(spec.kind)
+    context = SourceContext(spec=spec, opened=opened(_connection(spec.connection)) if spec.connection else None)
+    if kind.takes_file:
+        sample = sample_of(process)
+        context = SourceContext(spec=spec, opened=context.opened, file=path_of(sample), file_name=sample.name)
+    source = kind.open(context)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def sample_of(process: Process) -> StoredFile:
+    """Give the file that previews read."""
+    sample = process.sample or process.default_file
+    if sample is None:
+        raise DefinitionError("There is no sample file yet. Upload one on the Source tab.", code="definition.no_sample")
+    return sample
+
+
+def fetch_sample(process: Process, spec: SourceSpec, *, by: User) -> StoredFile:
+    """Copy the first file that matches the pattern from the source's connection and keep it as a sample."""
+    connection = _connection(spec.connection)
+    door = connector(connection.connector).file_door
+    pattern = str(spec.options.get("pattern") or "")
+    if door is None or not pattern:
+        raise DefinitionError("Choose a connection to fetch from and a file name pattern, and save them first.")
+    opening = opened(connection)
+    found = door.find(opening, pattern)
+    if not found:
+        raise SourceError(f"No file matches {pattern} at {connection.name}. Correct the pattern or put a file there.")
+    with door.open(opening, found[0]) as file, SpooledTemporaryFile(max_size=1 << 20) as copy:
+        _copy_bounded(file, copy, found[0].name)
+        copy.seek(0)
+        return store(process.company, copy, name=found[0].name, by=by)
+
+
+def targets_of(spec: DestinationSpec) -> Sequence[Target]:
+    """Ask the destination what lines may write to; empty where it does not list its targets."""
+    kind = destination_kind(spec.kind)
+    return kind.targets(opened(_connection(spec.connection))) if kind.targets else ()
+
+
+def _copy_bounded(file: IO[bytes], copy: IO[bytes], name: str) -> None:
+    size = 0
+    while chunk := file.read(1 << 20):
+        size += len(chunk)
+        if size > SAMPLE_LIMIT_BYTES:
+            raise SourceError(
+                f"{name} is larger than {SAMPLE_LIMIT_BYTES >> 20} MB, too large for a sample. Upload its first rows."
+            )
+        copy.write(chunk)
+
+
+def _connection(public_id: str) -> Connection:
+    found = Connection.objects.select_related("company").filter(public_id=public_id).first()
+    if found is None:
+        raise DefinitionError("The connection no longer exists. Choose another one.", code="definition.no_connection")
+    return found

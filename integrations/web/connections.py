@@ -1,0 +1,250 @@
+"""Connections: named settings and secrets for one outside system, made from a connector."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from accounts.audit import record
+from django.contrib import messages
+from django.db import IntegrityError, transaction
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.http import Request
+from accounts.models import Role
+from accounts.policy import requires
+from integrations.connectors.registry import CONNECTORS
+from integrations.connectors.spec import Connector, FieldKind
+from integrations.engine.errors import WaybillError
+from integrations.forms.connection import ConnectionForm
+from integrations.models import Connection, Process, Run
+from integrations.models.run import ENDED
+from integrations.runs.connections import opened
+
+DOTS = "••••••"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the list."""
+
+    connection: Connection
+    connector: str
+    points_at: str
+    used_by: list[Process]
+
+
+@require_GET
+@requires(Role.VIEWER)
+def connections(request: Request) -> HttpResponse:
+    """List the company's connections: what each points at, and where it is used."""
+    rows = [_row(connection) for connection in Connection.objects.select_related("company")]
+    return render(request, "connections/connections.html", {"rows": rows, "connectors": CONNECTORS.values()})
+
+
+@require_http_methods(["GET", "POST"])
+@requires(Role.DESIGNER)
+def new(request: Request, connector: str) -> HttpResponse:
+    """Make a connection from a connector."""
+    chosen = _connector(connector)
+    form = ConnectionForm(request.POST or None, connector=chosen, company=request.company)
+    if not form.is_valid():
+        return _page(request, form, chosen, None, status=422 if form.is_bound else 200)
+    connection = Connection(
+        company=request.company,
+        name=form.cleaned_data["name"],
+        connector=chosen.key,
+        settings=form.settings,
+        updated_by=request.user,
+    )
+    for name, text in form.new_secrets.items():
+        connection.seal_secret(name, text)
+    if not _written(connection):
+        form.add_error("name", "A connection of this name was made a moment ago. Choose another name.")
+        return _page(request, form, chosen, None, status=422)
+    record("connection.created", connection.name, after=_shown(connection), request=request)
+    messages.success(request, f"{connection.name} is saved. Test it before a process relies on it.")
+    return redirect("connection", connection.public_id)
+
+
+@require_GET
+@requires(Role.VIEWER)
+def connection(request: Request, public_id: UUID) -> HttpResponse:
+    """Show a connection: its settings, never its secrets, and where it is used."""
+    found = _connection(public_id)
+    chosen = _connector(found.connector)
+    form = ConnectionForm(connector=chosen, company=request.company, connection=found)
+    return _page(request, form, chosen, found)
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def save(request: Request, public_id: UUID) -> HttpResponse:
+    """Write name, settings and replaced secrets, unless someone else saved meanwhile."""
+    found = _connection(public_id)
+    chosen = _connector(found.connector)
+    form = ConnectionForm(request.POST, connector=chosen, company=request.company, connection=found)
+    if not form.is_valid():
+        return _page(request, form, chosen, found, status=422)
+    before = _shown(found)
+    for name, text in form.new_secrets.items():
+        found.seal_secret(name, text)
+    secrets = {name: sealed for name, sealed in found.secrets.items() if name not in form.forgotten}
+    fields: dict[str, Any] = {"name": form.cleaned_data["name"], "settings": form.settings, "secrets": secrets}
+    if not found.change(revision=form.cleaned_data["revision"] or 0, by=request.user, **fields):
+        found.refresh_from_db()
+        form.data = form.data.copy()  # type: ignore[assignment]
+        form.data["revision"] = str(found.revision)  # type: ignore[index]
+        return _page(request, form, chosen, found, status=409, conflict=True)
+    replaced = sorted({*form.new_secrets, *form.forgotten})
+    record(
+        "connection.saved",
+        found.name,
+        before=before,
+        after=_shown(found) | ({"secrets replaced": replaced} if replaced else {}),
+        request=request,
+    )
+    messages.success(request, f"{found.name} is saved.")
+    return redirect("connection", found.public_id)
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def test(request: Request, public_id: UUID) -> HttpResponse:
+    """Try the connection as it is saved and say check by check what came of it."""
+    found = _connection(public_id)
+    chosen = _connector(found.connector)
+    if chosen.test is None:
+        raise Http404
+    context: dict[str, Any] = {"connection": found, "connector": chosen}
+    try:
+        context["tested"] = chosen.test(opened(found))
+    except WaybillError as error:
+        context["refused"] = error.sentence
+    record("connection.tested", found.name, after={"ok": _went_well(context)}, request=request)
+    if request.htmx:
+        return render(request, "connections/_tested.html", context)
+    form = ConnectionForm(connector=chosen, company=request.company, connection=found)
+    return _page(request, form, chosen, found, **context)
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def offer(request: Request, public_id: UUID, key: str) -> HttpResponse:
+    """Carry out what the test offered, such as creating the delivery marker table."""
+    found = _connection(public_id)
+    carry_out = _connector(found.connector).offers.get(key)
+    if carry_out is None:
+        raise Http404
+    try:
+        sentence = carry_out(opened(found))
+    except WaybillError as error:
+        messages.error(request, error.sentence)
+    else:
+        record("connection.offer_taken", found.name, after={"offer": key}, request=request)
+        messages.success(request, sentence)
+    return redirect("connection", found.public_id)
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def delete(request: Request, public_id: UUID) -> HttpResponse:
+    """Delete a connection that nothing uses; otherwise say what does."""
+    found = _connection(public_id)
+    if users := _users_of(found):
+        names = ", ".join(process.name for process in users[:5]) + (" and others" if len(users) > 5 else "")
+        messages.error(request, f"{found.name} is used by {names}. Choose another connection there first.")
+        return redirect("connection", found.public_id)
+    before = _shown(found)
+    found.delete()
+    record("connection.deleted", found.name, before=before, request=request)
+    messages.success(request, f"{found.name} is deleted.")
+    return redirect("connections")
+
+
+def points_at(connection: Connection, connector: Connector | None) -> str:
+    """Say in a few words where a connection leads: its first filled-in settings, never a secret."""
+    if connector is None:
+        return ""
+    words = []
+    for setting in connector.settings:
+        value = connection.settings.get(setting.name)
+        if setting.kind is FieldKind.CHOICE:
+            words.append(dict(setting.choices).get(value, ""))
+        elif setting.kind is FieldKind.TEXT:
+            words.append(str(value or ""))
+    return " · ".join([word for word in words if word][:3])
+
+
+def _row(connection: Connection) -> Row:
+    connector = CONNECTORS.get(connection.connector)
+    title = connector.title if connector else connection.connector
+    return Row(connection, title, points_at(connection, connector), _users_of(connection))
+
+
+def _users_of(connection: Connection) -> list[Process]:
+    """Processes that name the connection now, or have a run under way that does."""
+    key = str(connection.public_id)
+    unfinished = Run.objects.exclude(status__in=ENDED)
+    running = unfinished.filter(version__plan_json__source__connection=key) | unfinished.filter(
+        version__plan_json__destination__connection=key
+    )
+    return list(Process.objects.that_use(connection) | Process.objects.filter(pk__in=running.values("process")))
+
+
+def _page(
+    request: Request,
+    form: ConnectionForm,
+    connector: Connector,
+    connection: Connection | None,
+    *,
+    status: int = 200,
+    **more: Any,
+) -> HttpResponse:
+    if not _may_edit(request):
+        form.disable()
+    context = {
+        "form": form,
+        "connector": connector,
+        "connection": connection,
+        "may_edit": _may_edit(request),
+        "used_by": _users_of(connection) if connection else [],
+        "dots": DOTS,
+        **more,
+    }
+    return render(request, "connections/connection.html", context, status=status)
+
+
+def _may_edit(request: Request) -> bool:
+    return Role(request.membership.role).includes(Role.DESIGNER)
+
+
+def _connector(key: str) -> Connector:
+    try:
+        return CONNECTORS[key]
+    except KeyError:
+        raise Http404 from None
+
+
+def _connection(public_id: UUID) -> Connection:
+    return get_object_or_404(Connection.objects.select_related("company", "updated_by"), public_id=public_id)
+
+
+def _written(connection: Connection) -> bool:
+    try:
+        with transaction.atomic():
+            connection.save()
+    except IntegrityError:
+        return False
+    return True
+
+
+def _shown(connection: Connection) -> dict[str, Any]:
+    """What the audit may hold of a connection: its settings, and of its secrets only that they exist."""
+    secrets = dict.fromkeys(connection.secrets, DOTS)
+    return {"name": connection.name, "connector": connection.connector, **connection.settings, **secrets}
+
+
+def _went_well(context: dict[str, Any]) -> bool:
+    return "tested" in context and context["tested"].ok

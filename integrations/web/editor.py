@@ -1,0 +1,144 @@
+"""The frame of the process editor: tabs, the notice of the draft, and how a tab is saved."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from accounts.audit import record
+from django.contrib import messages
+from django.forms import BaseFormSet, Form
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+
+from accounts.http import Request
+from accounts.models import Role
+from integrations.engine.plan import Plan
+from integrations.forms.differences import differences
+from integrations.forms.problems import Problem, problems_of
+from integrations.forms.surroundings import surroundings_of
+from integrations.models import Process
+
+TABS = (
+    ("details", "Details", "process"),
+    ("source", "Source", "process-source"),
+    ("target", "Target", "process-target"),
+    ("integration", "Integration", "process-integration"),
+    ("options", "Options", "process-options"),
+    ("versions", "Versions", "process-versions"),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A problem and the page where it is put right."""
+
+    sentence: str
+    url: str
+
+
+def frame(request: Request, process: Process, tab: str, **more: Any) -> dict[str, Any]:
+    """Give what every page of the editor shows: tabs, version, what the draft changes and what it lacks."""
+    newest = process.newest_version
+    draft = process.drafted
+    may_edit = Role(request.membership.role).includes(Role.DESIGNER) and process.trashed_at is None
+    problems = problems_of(draft, surroundings_of(process))
+    return {
+        "process": process,
+        "tab": tab,
+        "tabs": [(key, label, reverse(name, args=[process.public_id])) for key, label, name in TABS],
+        "newest": newest,
+        "changes": differences(newest.plan, draft) if newest else [],
+        "problems": [Place(problem.sentence, place_of(process, problem)) for problem in problems],
+        "may_edit": may_edit,
+        "draft": draft,
+        **more,
+    }
+
+
+def place_of(process: Process, problem: Problem) -> str:
+    """Give the address of the page where a problem is put right."""
+    if problem.tab == "integration":
+        return reverse(f"process-{problem.part}", args=[process.public_id, problem.line])
+    anchor = f"#line-{problem.line}" if problem.line else ""
+    return reverse(f"process-{problem.tab}", args=[process.public_id]) + anchor
+
+
+def found(public_id: UUID) -> Process:
+    """The process for looking at, in the trash or not."""
+    return get_object_or_404(
+        Process.objects.select_related("company", "sample", "default_file", "updated_by"), public_id=public_id
+    )
+
+
+def editable(public_id: UUID) -> Process:
+    """The process for changing: one in the trash is restored first."""
+    process = found(public_id)
+    if process.trashed_at is not None:
+        raise Http404
+    return process
+
+
+def write_draft(request: Request, process: Process, plan: Plan, revision: int, **fields: Any) -> bool:
+    """Write the draft and say so in the audit log; False when someone else saved meanwhile."""
+    before = process.drafted
+    if plan == before and not fields:
+        return True
+    if not process.change(revision=revision, by=request.user, draft=plan.to_json(), **fields):
+        return False
+    changes = differences(before, plan) + sorted(name.replace("_", " ") for name in fields)
+    record("process.saved", process.name, after={"changes": changes}, request=request)
+    return True
+
+
+def go_on(request: Request, process: Process, url: str, sentence: str = "Saved to the draft.") -> HttpResponseRedirect:
+    """Answer a tab that was saved; the Save of the whole process goes on to make a version."""
+    if request.POST.get("then") == "version":
+        make_version(request, process)
+    else:
+        messages.success(request, sentence)
+    return redirect(url)
+
+
+def make_version(request: Request, process: Process) -> None:
+    """Make the draft the version that runs use, or say what keeps it from that."""
+    if problems := problems_of(process.drafted, surroundings_of(process)):
+        count = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
+        messages.warning(request, f"Saved to the draft. It cannot become a version yet: {count} missing, listed below.")
+        return
+    newest = process.newest_version
+    if newest and not differences(newest.plan, process.drafted):
+        messages.info(request, f"Nothing differs from version {newest.number}, so no new version was made.")
+        return
+    version = process.save_version(revision=process.revision, by=request.user)
+    if version is None:
+        messages.error(request, "Someone else saved in this moment. Look at the draft and save again.")
+        return
+    record("process.version_saved", process.name, after={"version": version.number}, request=request)
+    messages.success(request, f"Version {version.number} is saved. Runs use it from now on.")
+
+
+def catch_up(form: Form, process: Process) -> None:
+    """After another person's save: the form keeps what was typed and builds on the newer state when saved again."""
+    process.refresh_from_db()
+    data = form.data.copy()
+    data["revision"] = str(process.revision)
+    form.data = data
+
+
+def respond(request: Request, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    if not context["may_edit"]:
+        for value in context.values():
+            _disable(value)
+    return render(request, f"processes/{template}.html", context, status=status)
+
+
+def _disable(value: Any) -> None:
+    for form in value.forms if isinstance(value, BaseFormSet) else [value] if isinstance(value, Form) else []:
+        for field in form.fields.values():
+            field.disabled = True
+
+
+def who_saved(process: Process) -> str:
+    process.refresh_from_db()
+    return f"{process.updated_by or 'Someone else'} saved this process"

@@ -1,0 +1,228 @@
+"""The Integration tab: per line its source grouping, mapping and restriction."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.text import slugify
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.http import Request
+from accounts.models import Role
+from accounts.policy import requires
+from integrations.engine.plan import Line, Plan
+from integrations.forms.mapping import (
+    BaseFieldMaps,
+    GroupingForm,
+    RestrictionForm,
+    RevisionForm,
+    field_map_forms,
+    matched_by_name,
+)
+from integrations.forms.surroundings import destination_choices, first_complaint, targets_of, warnings
+from integrations.models import Process
+from integrations.scripting.names import token
+from integrations.web.editor import catch_up, editable, found, frame, go_on, respond, write_draft
+from integrations.web.samples import LineSample, line_sample
+
+PARTS = (
+    ("grouping", "Source Grouping", "process-grouping"),
+    ("mapping", "Mapping", "process-mapping"),
+    ("restriction", "Restriction", "process-restriction"),
+)
+
+
+@require_GET
+@requires(Role.VIEWER)
+def integration(request: Request, public_id: UUID) -> HttpResponse:
+    """Lead to the first line's mapping; without a line, say where lines are made."""
+    process = found(public_id)
+    if process.drafted.lines:
+        return redirect("process-mapping", public_id, 1)
+    return respond(request, "integration", frame(request, process, "integration"))
+
+
+def _line_of(process: Process, number: int) -> Line:
+    lines = process.drafted.lines
+    if not 1 <= number <= len(lines):
+        raise Http404
+    return lines[number - 1]
+
+
+def _with_line(plan: Plan, number: int, line: Line) -> Plan:
+    lines = list(plan.lines)
+    lines[number - 1] = line
+    return replace(plan, lines=tuple(lines))
+
+
+def _line_frame(request: Request, process: Process, number: int, part: str, **more: Any) -> dict[str, Any]:
+    args = [process.public_id, number]
+    context = frame(request, process, "integration", part=part, number=number, **more)
+    context["line"] = _line_of(process, number)
+    context["parts"] = [(key, label, reverse(name, args=args)) for key, label, name in PARTS]
+    context["line_links"] = [
+        (at, line.name, reverse(f"process-{part}", args=[process.public_id, at]))
+        for at, line in enumerate(process.drafted.lines, start=1)
+    ]
+    context["destination_words"] = dict(destination_choices()).get(
+        f"{process.drafted.destination.kind}@{process.drafted.destination.connection}", ""
+    )
+    return context
+
+
+@require_GET
+@requires(Role.VIEWER)
+def grouping(request: Request, public_id: UUID, number: int) -> HttpResponse:
+    process = found(public_id)
+    line = _line_of(process, number)
+    form = GroupingForm(plan=process.drafted, line=line, initial={"revision": process.revision})
+    return respond(request, "grouping", _line_frame(request, process, number, "grouping", form=form))
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def save_grouping(request: Request, public_id: UUID, number: int) -> HttpResponse:
+    process = editable(public_id)
+    form = GroupingForm(request.POST, plan=process.drafted, line=_line_of(process, number))
+    if not form.is_valid():
+        return respond(request, "grouping", _line_frame(request, process, number, "grouping", form=form), 422)
+    plan = _with_line(process.drafted, number, form.result())
+    if not write_draft(request, process, plan, form.cleaned_data["revision"]):
+        catch_up(form, process)
+        context = _line_frame(request, process, number, "grouping", form=form, conflict=True)
+        return respond(request, "grouping", context, 409)
+    return go_on(request, process, reverse("process-grouping", args=[public_id, number]))
+
+
+@require_GET
+@requires(Role.VIEWER)
+def mapping(request: Request, public_id: UUID, number: int) -> HttpResponse:
+    process = found(public_id)
+    line = _line_of(process, number)
+    grid = _grid(process, line)
+    form = RevisionForm(initial={"revision": process.revision})
+    return _mapping_page(request, process, number, form, grid, process.drafted)
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def save_mapping(request: Request, public_id: UUID, number: int) -> HttpResponse:
+    process = editable(public_id)
+    line = _line_of(process, number)
+    form, grid = RevisionForm(request.POST), _grid(process, line, request.POST)
+    if not (form.is_valid() and grid.is_valid()):
+        return _mapping_page(request, process, number, form, grid, process.drafted, status=422)
+    line = replace(line, fields=grid.field_maps())
+    sentence = "Saved to the draft."
+    if request.POST.get("do") == "match":
+        line, names = matched_by_name(line, targets_of(process).get(line.target, ()), process.drafted.source.columns)
+        matched = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
+        sentence = f"{len(names):,} matched by name: {matched}." if names else "No further target has a column's name."
+    plan = _with_line(process.drafted, number, line)
+    if not write_draft(request, process, plan, form.cleaned_data["revision"]):
+        catch_up(form, process)
+        return _mapping_page(request, process, number, form, grid, plan, conflict=True, status=409)
+    return go_on(request, process, reverse("process-mapping", args=[public_id, number]), sentence)
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def mapping_sample(request: Request, public_id: UUID, number: int) -> HttpResponse:
+    """Compute the sample for the grid as it stands on the screen, saved or not. Writes nothing."""
+    process = found(public_id)
+    line = _line_of(process, number)
+    grid = _grid(process, line, request.POST)
+    plan = process.drafted
+    if grid.is_valid():
+        plan = _with_line(plan, number, replace(line, fields=grid.field_maps()))
+    sample = _sample(process, plan, number, request)
+    context = {"process": process, "number": number, "grid": grid, "sample": sample, "rows": _rows(grid, sample)}
+    return render(request, "processes/_samples.html", context)
+
+
+def _grid(process: Process, line: Line, data: Any = None) -> BaseFieldMaps:
+    return field_map_forms(process.drafted, line, targets_of(process).get(line.target, ()), first_complaint, data)
+
+
+def _sample(process: Process, plan: Plan, number: int, request: Request) -> LineSample:
+    asked = request.POST.get("sample") or request.GET.get("sample") or "1"
+    return line_sample(process, plan, number, int(asked) if asked.isdigit() else 1)
+
+
+def _rows(grid: BaseFieldMaps, sample: LineSample) -> list[dict[str, Any]]:
+    """Pair each row of the grid with its sample and name the group that begins with it."""
+    titles = {"missing": "Required, not mapped", "mapped": "Mapped", "rest": "Optional, not mapped"}
+    groups = [item.initial.get("group", "") for item in grid.forms]
+    rows = []
+    for index, item in enumerate(grid.forms):
+        group = groups[index]
+        begins = index == 0 or groups[index - 1] != group
+        rows.append(
+            {
+                "form": item,
+                "about": item.known.get(item["target"].value() or ""),
+                "key": item["target"].value() in item.line.keys,
+                "title": titles.get(group, "Add fields") if begins else "",
+                "count": groups.count(group),
+                "sample": sample.cells.get(item["target"].value() or ""),
+                "group": group,
+                "slug": slugify(f"sample-{index}"),
+            }
+        )
+    return rows
+
+
+def _mapping_page(
+    request: Request,
+    process: Process,
+    number: int,
+    form: RevisionForm,
+    grid: BaseFieldMaps,
+    plan: Plan,
+    *,
+    status: int = 200,
+    **more: Any,
+) -> HttpResponse:
+    sample = _sample(process, plan, number, request)
+    context = _line_frame(
+        request, process, number, "mapping", form=form, grid=grid, sample=sample, rows=_rows(grid, sample), **more
+    )
+    return respond(request, "mapping", context, status)
+
+
+@require_GET
+@requires(Role.VIEWER)
+def restriction(request: Request, public_id: UUID, number: int) -> HttpResponse:
+    process = found(public_id)
+    line = _line_of(process, number)
+    form = RestrictionForm(check=first_complaint, initial={"revision": process.revision, "script": line.restriction})
+    return _restriction_page(request, process, number, form)
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def save_restriction(request: Request, public_id: UUID, number: int) -> HttpResponse:
+    process = editable(public_id)
+    line = _line_of(process, number)
+    form = RestrictionForm(request.POST, check=first_complaint)
+    if not form.is_valid():
+        return _restriction_page(request, process, number, form, status=422)
+    plan = _with_line(process.drafted, number, replace(line, restriction=form.cleaned_data["script"]))
+    if not write_draft(request, process, plan, form.cleaned_data["revision"]):
+        catch_up(form, process)
+        return _restriction_page(request, process, number, form, conflict=True, status=409)
+    return go_on(request, process, reverse("process-restriction", args=[public_id, number]))
+
+
+def _restriction_page(
+    request: Request, process: Process, number: int, form: RestrictionForm, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    tokens = [(column.name, f"this.{token(column.name)}") for column in process.drafted.source.columns]
+    saved = _line_of(process, number).restriction
+    context = _line_frame(
+        request, process, number, "restriction", form=form, tokens=tokens, warnings=warnings(saved), **more
+    )
+    return respond(request, "restriction", context, status)

@@ -1,0 +1,51 @@
+// The mapping grid by keyboard: arrows move between cells, Enter edits, Escape and Enter leave the cell again.
+const isShown = (control) => control.offsetParent !== null && control.type !== "hidden";
+const cellsOf = (row) => [...row.querySelectorAll(".cell")].filter((cell) => controlOf(cell));
+const controlOf = (cell) => [...cell.querySelectorAll("input, select, textarea")].find(isShown);
+const rowsOf = (grid) => [...grid.querySelectorAll("tbody tr")].filter((row) => cellsOf(row).length);
+
+function to(grid, rowAt, cellAt) {
+  const rows = rowsOf(grid);
+  const row = rows[Math.max(0, Math.min(rowAt, rows.length - 1))];
+  const cells = cellsOf(row);
+  const control = controlOf(cells[Math.max(0, Math.min(cellAt, cells.length - 1))]);
+  control.focus();
+  control.select?.();
+  delete control.dataset.editing;
+}
+
+function move(event, grid) {
+  const control = event.target;
+  const cell = control.closest(".cell");
+  const row = control.closest("tr");
+  if (!cell || !row) return;
+  const rowAt = rowsOf(grid).indexOf(row);
+  const cellAt = cellsOf(row).indexOf(cell);
+  const editing = control.dataset.editing === "yes";
+  const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey) {
+    if (editing && control.tagName === "TEXTAREA") return;
+    event.preventDefault();
+    if (editing) return to(grid, rowAt + 1, cellAt);
+    control.dataset.editing = "yes";
+    if (control.tagName === "SELECT") control.showPicker?.();
+    else control.setSelectionRange(control.value.length, control.value.length);
+  } else if (event.key === "Escape") {
+    delete control.dataset.editing;
+    control.select?.();
+  } else if (steps[event.key] && !editing && !event.altKey && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    const [down, right] = steps[event.key];
+    to(grid, rowAt + down, cellAt + right);
+  }
+}
+
+for (const grid of document.querySelectorAll("[data-grid]")) {
+  grid.addEventListener("keydown", (event) => move(event, grid));
+  // Typing is editing: the arrows then belong to the text.
+  grid.addEventListener("input", (event) => { if (event.target.tagName !== "SELECT") event.target.dataset.editing = "yes"; });
+  grid.addEventListener("focusout", (event) => { delete event.target.dataset.editing; });
+  grid.addEventListener("pointerdown", (event) => {
+    if (event.target.matches("input, textarea")) event.target.dataset.editing = "yes";
+  });
+}
