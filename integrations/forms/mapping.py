@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 
@@ -11,6 +11,12 @@ from integrations.engine.plan import Aggregate, Column, ColumnType, FieldMap, Li
 from integrations.forms.plain import PlainForm, Tall
 from integrations.forms.problems import folded
 from integrations.forms.process import TYPES, choice
+
+if TYPE_CHECKING:
+    _FieldMaps = forms.BaseFormSet["FieldMapForm"]
+else:
+    # Django's form sets are generic for type checkers only.
+    _FieldMaps = forms.BaseFormSet
 
 Check = Callable[[str], str]
 """Gives the first complaint about a script that keeps it from running, or ""."""
@@ -140,7 +146,7 @@ class FieldMapForm(PlainForm):
         )
 
 
-class BaseFieldMaps(forms.BaseFormSet[FieldMapForm]):
+class BaseFieldMaps(_FieldMaps):
     def clean(self) -> None:
         """Refuse two rows for one target: the second would silently win."""
         seen: set[str] = set()

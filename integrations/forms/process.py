@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
@@ -38,6 +38,12 @@ MODES = [
     (WriteMode.UPDATE.value, "Update only"),
     (WriteMode.DELETE.value, "Delete"),
 ]
+if TYPE_CHECKING:
+    _LineForms = forms.BaseFormSet["LineForm"]
+else:
+    # Django's form sets are generic for type checkers only.
+    _LineForms = forms.BaseFormSet
+
 FROM_UPLOAD = ("", "Uploaded when the integration is run")
 PATTERN = Setting(
     name="pattern",
@@ -341,7 +347,7 @@ class LineForm(PlainForm):
         return replace(before, name=name, target=given["target"], mode=WriteMode(given["mode"]), keys=keys)
 
 
-class BaseLineForms(forms.BaseFormSet[LineForm]):
+class BaseLineForms(_LineForms):
     def clean(self) -> None:
         """Refuse two lines of one name: results and errors are told by line name."""
         seen: set[str] = set()

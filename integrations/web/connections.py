@@ -40,7 +40,11 @@ class Row:
 def connections(request: Request) -> HttpResponse:
     """List the company's connections: what each points at, and where it is used."""
     rows = [_row(connection) for connection in Connection.objects.select_related("company")]
-    return render(request, "connections/connections.html", {"rows": rows, "connectors": CONNECTORS.values()})
+    return render(
+        request,
+        "connections/connections.html",
+        {"rows": rows, "connectors": CONNECTORS.values(), "may_edit": _may_edit(request)},
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -206,6 +210,8 @@ def _page(
         form.disable()
     context = {
         "form": form,
+        "setting_fields": _setting_fields(form),
+        "has_secrets": any(setting.secret for setting in connector.settings),
         "connector": connector,
         "connection": connection,
         "may_edit": _may_edit(request),
@@ -214,6 +220,20 @@ def _page(
         **more,
     }
     return render(request, "connections/connection.html", context, status=status)
+
+
+def _setting_fields(form: ConnectionForm) -> list[dict[str, Any]]:
+    """What the page shows of each setting: its field, whether a secret is stored, and the way to remove that."""
+    stored = form.connection.secrets if form.connection else {}
+    return [
+        {
+            "bound": form[setting.name],
+            "kept": setting.secret and setting.name in stored,
+            "forget": form[f"forget-{setting.name}"] if f"forget-{setting.name}" in form.fields else None,
+            "wide": setting.kind is FieldKind.LONG_TEXT,
+        }
+        for setting in form.connector.settings
+    ]
 
 
 def _may_edit(request: Request) -> bool:

@@ -38,10 +38,13 @@ class Place:
 
 
 def frame(request: Request, process: Process, tab: str, **more: Any) -> dict[str, Any]:
-    """Give what every page of the editor shows: tabs, version, what the draft changes and what it lacks."""
+    """Give what every page of the editor shows: tabs, version, what the draft changes and what it lacks.
+
+    `saves_tab` among `more` says that the page has a form of its own, which the Save of the process sends along.
+    """
     newest = process.newest_version
     draft = process.drafted
-    may_edit = Role(request.membership.role).includes(Role.DESIGNER) and process.trashed_at is None
+    is_designer = Role(request.membership.role).includes(Role.DESIGNER)
     problems = problems_of(draft, surroundings_of(process))
     return {
         "process": process,
@@ -50,7 +53,8 @@ def frame(request: Request, process: Process, tab: str, **more: Any) -> dict[str
         "newest": newest,
         "changes": differences(newest.plan, draft) if newest else [],
         "problems": [Place(problem.sentence, place_of(process, problem)) for problem in problems],
-        "may_edit": may_edit,
+        "may_edit": is_designer and process.trashed_at is None,
+        "may_restore": is_designer and process.trashed_at is not None,
         "draft": draft,
         **more,
     }

@@ -60,7 +60,7 @@ def _with_line(plan: Plan, number: int, line: Line) -> Plan:
 
 def _line_frame(request: Request, process: Process, number: int, part: str, **more: Any) -> dict[str, Any]:
     args = [process.public_id, number]
-    context = frame(request, process, "integration", part=part, number=number, **more)
+    context = frame(request, process, "integration", saves_tab=True, part=part, number=number, **more)
     context["line"] = _line_of(process, number)
     context["parts"] = [(key, label, reverse(name, args=args)) for key, label, name in PARTS]
     context["line_links"] = [

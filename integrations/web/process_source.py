@@ -156,6 +156,7 @@ def _source_page(
         request,
         process,
         "source",
+        saves_tab=kind is not None,
         kind=kind,
         kinds=source_kinds().values(),
         saved_kind=draft.source.kind,

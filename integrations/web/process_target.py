@@ -110,6 +110,7 @@ def _target_page(
         request,
         process,
         "target",
+        saves_tab=True,
         form=form,
         lines=lines,
         kind=kind,

@@ -34,7 +34,17 @@ from integrations.forms.surroundings import (
 from integrations.models import Connection, Process, ProcessVersion, Run
 from integrations.models.run import ENDED
 from integrations.runs import preview
-from integrations.web.editor import catch_up, editable, found, frame, go_on, make_version, respond, who_saved, write_draft
+from integrations.web.editor import (
+    catch_up,
+    editable,
+    found,
+    frame,
+    go_on,
+    make_version,
+    respond,
+    who_saved,
+    write_draft,
+)
 
 PAGE_ROWS = 100
 SHOWN = {"active": "Active", "inactive": "Inactive", "trash": "Trash"}
@@ -179,7 +189,7 @@ def details(request: Request, public_id: UUID) -> HttpResponse:
     process = found(public_id)
     initial = {"name": process.name, "description": process.description, "is_active": process.is_active}
     form = DetailsForm(initial=initial | {"revision": process.revision}, process=process)
-    return respond(request, "details", frame(request, process, "details", form=form))
+    return _details_page(request, process, form)
 
 
 @require_POST
@@ -188,7 +198,7 @@ def save_details(request: Request, public_id: UUID) -> HttpResponse:
     process = editable(public_id)
     form = DetailsForm(request.POST, process=process)
     if not form.is_valid():
-        return respond(request, "details", frame(request, process, "details", form=form), 422)
+        return _details_page(request, process, form, status=422)
     given = dict(form.cleaned_data)
     revision = given.pop("revision")
     before = {name: getattr(process, name) for name in given}
@@ -196,9 +206,26 @@ def save_details(request: Request, public_id: UUID) -> HttpResponse:
     if before != given:
         if not process.change(revision=revision, by=request.user, draft=plan.to_json(), **given):
             catch_up(form, process)
-            return respond(request, "details", frame(request, process, "details", form=form, conflict=True), 409)
+            return _details_page(request, process, form, conflict=True, status=409)
         record("process.details_saved", process.name, before=before, after=given, request=request)
     return go_on(request, process, reverse("process", args=[public_id]), "Saved.")
+
+
+def _details_page(
+    request: Request, process: Process, form: DetailsForm, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    runs = Run.objects.filter(process=process)
+    context = frame(
+        request,
+        process,
+        "details",
+        saves_tab=True,
+        form=form,
+        run_count=runs.count(),
+        unfinished=runs.exclude(status__in=ENDED).count(),
+        **more,
+    )
+    return respond(request, "details", context, status)
 
 
 @require_GET
@@ -206,7 +233,7 @@ def save_details(request: Request, public_id: UUID) -> HttpResponse:
 def options(request: Request, public_id: UUID) -> HttpResponse:
     process = found(public_id)
     form = OptionsForm(initial=_as_words(process.drafted.options) | {"revision": process.revision})
-    return respond(request, "options", frame(request, process, "options", form=form))
+    return respond(request, "options", frame(request, process, "options", saves_tab=True, form=form))
 
 
 @require_POST
@@ -215,11 +242,13 @@ def save_options(request: Request, public_id: UUID) -> HttpResponse:
     process = editable(public_id)
     form = OptionsForm(request.POST)
     if not form.is_valid():
-        return respond(request, "options", frame(request, process, "options", form=form), 422)
+        return respond(request, "options", frame(request, process, "options", saves_tab=True, form=form), 422)
     plan = replace(process.drafted, options=form.options())
     if not write_draft(request, process, plan, form.cleaned_data["revision"]):
         catch_up(form, process)
-        return respond(request, "options", frame(request, process, "options", form=form, conflict=True), 409)
+        return respond(
+            request, "options", frame(request, process, "options", saves_tab=True, form=form, conflict=True), 409
+        )
     return go_on(request, process, reverse("process-options", args=[public_id]))
 
 

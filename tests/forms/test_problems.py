@@ -1,0 +1,163 @@
+"""What keeps a draft from being runnable is said in sentences that lead to the place."""
+
+from dataclasses import replace
+
+import pytest
+
+from integrations.engine.plan import ColumnType, DestinationSpec, FieldMap, Plan, SourceSpec, WriteMode
+from integrations.forms.problems import problems_of
+from tests.forms.kinds import CRM, around, customers
+
+
+def sentences(plan: Plan, **changes: object) -> list[str]:
+    return [problem.sentence for problem in problems_of(plan, around(**changes))]
+
+
+def with_fields(*fields: FieldMap) -> Plan:
+    plan = customers()
+    return replace(plan, lines=(replace(plan.lines[0], fields=fields),))
+
+
+def test_a_complete_plan_has_no_problem() -> None:
+    assert problems_of(customers(), around()) == []
+
+
+def test_an_empty_draft_names_source_destination_and_nothing_else() -> None:
+    empty = Plan(process="NEW", source=SourceSpec(kind=""), destination=DestinationSpec(kind="", connection=""))
+
+    assert [(problem.tab, problem.sentence) for problem in problems_of(empty, around())] == [
+        ("source", "No kind of source is chosen."),
+        ("target", "No connection is chosen for the destination."),
+    ]
+
+
+def test_a_query_needs_a_connection_and_its_required_option() -> None:
+    plan = customers(source=SourceSpec(kind="query"))
+
+    assert "Database query needs a connection to read from." in sentences(plan)
+    assert "Query of the source is empty." in sentences(plan)
+
+
+def test_a_file_from_a_connection_needs_a_pattern() -> None:
+    plan = customers(source=replace(customers().source, connection=CRM))
+
+    assert sentences(plan) == ["No file name pattern says which file to fetch."]
+
+
+def test_unknown_columns_ask_for_a_sample_first() -> None:
+    plan = customers(source=SourceSpec(kind="file", options={"encoding": "utf-8"}))
+
+    assert sentences(plan) == ["The columns of the source are not known yet. Upload a sample file."]
+
+
+def test_a_key_field_that_left_the_source_names_the_nearest_column() -> None:
+    assert sentences(customers(key_fields=("Customer_Nr",))) == [
+        "Key field Customer_Nr is not a column of the source. Nearest name: CustomerNumber."
+    ]
+
+
+def test_a_deleted_connection_is_said_at_the_tab_that_uses_it() -> None:
+    problem, *rest = problems_of(customers(), around(connections={}))
+
+    assert (problem.tab, problem.sentence) == (
+        "target",
+        "The connection of the destination no longer exists. Choose another one.",
+    )
+    assert rest == []
+
+
+def test_a_required_target_that_is_not_mapped_leads_to_the_mapping_of_its_line() -> None:
+    plan = with_fields(FieldMap(target="customer_number", value="CustomerNumber", required=True))
+
+    (problem,) = problems_of(plan, around())
+
+    assert problem.sentence == "name of line Customer is required and not mapped."
+    assert (problem.tab, problem.line, problem.part) == ("integration", 1, "mapping")
+
+
+def test_an_update_may_leave_required_targets_alone() -> None:
+    plan = with_fields(FieldMap(target="customer_number", value="CustomerNumber", required=True))
+    plan = replace(plan, lines=(replace(plan.lines[0], mode=WriteMode.UPDATE),))
+
+    assert sentences(plan) == []
+
+
+def test_a_key_target_that_is_not_mapped_is_named() -> None:
+    plan = with_fields(FieldMap(target="name", value="Name", required=True))
+
+    assert sentences(plan) == ["customer_number is a key of line Customer and not mapped."]
+
+
+@pytest.mark.parametrize("mode", [WriteMode.UPSERT, WriteMode.UPDATE, WriteMode.DELETE])
+def test_every_mode_that_looks_for_a_record_needs_a_key(mode: WriteMode) -> None:
+    plan = customers()
+    plan = replace(plan, lines=(replace(plan.lines[0], mode=mode, keys=()),))
+
+    assert "Line Customer has no key target to find its record by." in sentences(plan)
+
+
+def test_an_insert_needs_no_key() -> None:
+    plan = customers()
+    plan = replace(plan, lines=(replace(plan.lines[0], mode=WriteMode.INSERT, keys=()),))
+
+    assert sentences(plan) == []
+
+
+def test_a_mapped_column_that_left_the_source_names_the_nearest_one() -> None:
+    plan = with_fields(
+        FieldMap(target="customer_number", value="Customer Number", required=True),
+        FieldMap(target="name", value="Name", required=True),
+    )
+
+    assert sentences(plan) == [
+        "customer_number of line Customer: Customer Number is not a column of the source. Nearest name: CustomerNumber."
+    ]
+
+
+def test_a_field_that_the_target_does_not_have_is_named() -> None:
+    plan = with_fields(*customers().lines[0].fields, FieldMap(target="zip", value="Name"))
+
+    assert sentences(plan) == ["zip is not a field of customers."]
+
+
+def test_a_target_that_lists_no_fields_takes_any() -> None:
+    plan = with_fields(*customers().lines[0].fields, FieldMap(target="anything", value="Name"))
+
+    assert sentences(plan, targets={"customers": ()}) == []
+
+
+def test_a_calculation_that_cannot_be_read_says_its_line() -> None:
+    plan = with_fields(
+        *customers().lines[0].fields[:2],
+        FieldMap(target="credit_limit", column_type=ColumnType.CALCULATION, value="return 1 +"),
+    )
+
+    assert sentences(plan, check=lambda script: "line 1: something is missing after “+”.") == [
+        "credit_limit of line Customer: line 1: something is missing after “+”."
+    ]
+
+
+def test_an_empty_calculation_is_not_checked_but_named() -> None:
+    plan = with_fields(
+        *customers().lines[0].fields[:2], FieldMap(target="credit_limit", column_type=ColumnType.CALCULATION)
+    )
+
+    assert sentences(plan) == ["credit_limit of line Customer: the calculation is empty."]
+
+
+def test_a_broken_restriction_leads_to_the_restriction() -> None:
+    plan = customers()
+    plan = replace(plan, lines=(replace(plan.lines[0], restriction="retrun true"),))
+
+    (problem,) = problems_of(plan, around(check=lambda script: "line 1: unexpected word."))
+
+    assert (problem.tab, problem.line, problem.part) == ("integration", 1, "restriction")
+
+
+def test_a_line_without_a_target_leads_to_the_target_tab_only_once() -> None:
+    plan = customers()
+    plan = replace(plan, lines=(*plan.lines, replace(plan.lines[0], name="Items", target="", fields=())))
+
+    (problem,) = problems_of(plan, around())
+
+    assert (problem.tab, problem.line, problem.sentence) == ("target", 2, "Line Items has no target.")
