@@ -209,6 +209,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout"
 CELERY_TASK_DEFAULT_QUEUE = "runs"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 WORKERS = int(env("WORKERS", "2"))
+# How long a run stays with a worker that gives no sign of life. It beats five times in that while.
+LEASE_SECONDS = float(env("LEASE_SECONDS", "15"))
 
 # The one list of periodic jobs, read by cron (`manage.py crontab add`) and by the built-in clock of `start`.
 CRONJOBS = [

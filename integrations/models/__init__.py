@@ -1,6 +1,7 @@
 """Rows and their legal moves."""
 
 from integrations.models.connection import Connection
+from integrations.models.heartbeat import Heartbeat
 from integrations.models.ledger import DocumentOutcome, LedgerSegment, LogEntry, StageEntry
 from integrations.models.process import Process, ProcessVersion
 from integrations.models.run import Run, RunStatus
@@ -9,6 +10,7 @@ from integrations.models.stored_file import StoredFile
 __all__ = [
     "Connection",
     "DocumentOutcome",
+    "Heartbeat",
     "LedgerSegment",
     "LogEntry",
     "Process",

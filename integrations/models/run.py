@@ -5,16 +5,24 @@ or it has ended, they change nothing and the worker learns it (`engine.errors.Fe
 """
 
 import uuid
-from typing import ClassVar
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
+from django_scopes import ScopedManager
 
+from accounts.models import User
 from accounts.scoping import CompanyOwned
 from integrations.models.process import Process, ProcessVersion
 from integrations.models.stored_file import StoredFile
+
+DEATHS_ALLOWED = 3
+"""Workers that may die over one segment of a run before it is parked as Failed (`spec/50-trust.md`)."""
 
 
 class RunStatus(models.TextChoices):
@@ -53,7 +61,207 @@ class Waiting(models.TextChoices):
     CHILD = "child", "waiting for a child run"
 
 
+OPEN = (RunStatus.QUEUED, RunStatus.IN_PROGRESS)
+BUCKETS = ("created", "updated", "unchanged", "restricted", "failed", "unknown", "held")
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Reads with product names, then every legal move. A move says from which state; elsewhere it changes nothing
+    and gives False. Time is the database's, so that machines need not agree on it."""
+
+    # ---- who is where -------------------------------------------------------------------------------------------
+
+    def unfinished(self) -> "RunQuerySet":
+        """Queued or in progress."""
+        return self.filter(status__in=OPEN)
+
+    def held_in(self, run_id: int, epoch: int) -> "RunQuerySet":
+        """The run, while `epoch` holds it: the fence that every write of a worker carries."""
+        return self.filter(pk=run_id, epoch=epoch, status=RunStatus.IN_PROGRESS)
+
+    def silent(self) -> "RunQuerySet":
+        """Claimed, and nobody has beaten since the lease ran out: their worker is dead, stopped or cut off."""
+        return self.filter(status=RunStatus.IN_PROGRESS, lease_until__lt=Now()).exclude(lease_owner="")
+
+    def handed_back(self) -> "RunQuerySet":
+        """In progress and in nobody's hands: their worker was told to stop, or yielded its slot."""
+        return self.filter(status=RunStatus.IN_PROGRESS, lease_owner="")
+
+    def performed_by_a_worker(self) -> "RunQuerySet":
+        """Without children of an unfinished parent: those are performed by the parent's worker and nobody else."""
+        return self.exclude(parent__status__in=OPEN)
+
+    def free_to_start(self) -> "RunQuerySet":
+        """Without those that wait for an earlier run of their process: one in progress, or an older one in line."""
+        earlier = Run.objects.filter(process=OuterRef("process"), exclusive=True).filter(
+            Q(status=RunStatus.IN_PROGRESS) | Q(status=RunStatus.QUEUED, pk__lt=OuterRef("pk"))
+        )
+        return self.filter(Q(exclusive=False) | ~Exists(earlier))
+
+    # ---- moves into a worker's hands ----------------------------------------------------------------------------
+
+    def claim_queued(self, run: "Run", *, owner: str) -> bool:
+        """queued → in_progress. Raises `IntegrityError` when another exclusive run of the process is in progress."""
+        claimed = self.filter(pk=run.pk, epoch=run.epoch, status=RunStatus.QUEUED)
+        return claimed._claim(run, owner, started_at=Now())
+
+    def claim_handed_back(self, run: "Run", *, owner: str) -> bool:
+        """in_progress and handed back → in_progress under the next epoch. Nobody died."""
+        return self.handed_back().filter(pk=run.pk, epoch=run.epoch)._claim(run, owner)
+
+    def claim_silent(self, run: "Run", *, owner: str) -> bool:
+        """in_progress with a silent lease → in_progress under the next epoch, one death more; not the last one
+        allowed, which `park` takes."""
+        claimed = self.silent().filter(pk=run.pk, epoch=run.epoch, deaths__lt=DEATHS_ALLOWED - 1)
+        return claimed._claim(run, owner, deaths=F("deaths") + 1)
+
+    def claim_child(self, run: "Run", *, owner: str) -> bool:
+        """queued or in_progress → in_progress under the next epoch, for the worker that holds the parent.
+
+        Whoever held the child before held the parent too, and has lost it: its lease need not run out first.
+        """
+        claimed = self.filter(pk=run.pk, epoch=run.epoch, status__in=OPEN).exclude(parent=None)
+        return claimed._claim(run, owner, started_at=Coalesce("started_at", Now()))
+
+    def _claim(self, run: "Run", owner: str, **fields: Any) -> bool:
+        """Give the run to `owner` under the next epoch; the claim is the first beat. `run` follows when it succeeds."""
+        claimed = self.update(
+            status=RunStatus.IN_PROGRESS,
+            epoch=run.epoch + 1,
+            lease_owner=owner,
+            lease_until=Now() + lease_time(),
+            waiting_for="",
+            yielded_at=None,
+            **fields,
+        )
+        if claimed:
+            run.refresh_from_db()
+        return bool(claimed)
+
+    # ---- moves of the worker that holds the run ------------------------------------------------------------------
+
+    def beat(self, run_id: int, epoch: int) -> bool:
+        """in_progress, same epoch: the lease begins anew."""
+        return bool(self.held_in(run_id, epoch).update(lease_until=Now() + lease_time()))
+
+    def note(self, run_id: int, epoch: int, **fields: Any) -> bool:
+        """in_progress, same epoch: write facts about the run that move nothing (its stage, pinned source, totals)."""
+        moving = fields.keys() & {"status", "epoch", "lease_owner", "lease_until", "ended_at", "deaths", "segments"}
+        if moving:
+            raise ValueError(f"{sorted(moving)} belong to a move of their own.")
+        return bool(self.held_in(run_id, epoch).update(**fields))
+
+    def send(self, run_id: int, epoch: int, *, segment: int) -> bool:
+        """in_progress, same epoch, the segments before it settled: the intent to send `segment`."""
+        return bool(self.held_in(run_id, epoch).filter(segments=segment - 1).update(sending_segment=segment))
+
+    def settle(
+        self, run_id: int, epoch: int, *, segment: int, documents: Mapping[str, int], rows: Mapping[str, int]
+    ) -> bool:
+        """in_progress, same epoch, the segments before it settled: `segment` is accounted by bucket.
+
+        Getting further forgives the deaths before: only a run that dies again and again in one place is parked.
+        """
+        held = self.held_in(run_id, epoch).filter(segments=segment - 1)
+        counted = _added("documents", documents) | _added("rows", rows)
+        return bool(held.update(segments=segment, sending_segment=None, deaths=0, **counted))
+
+    def hold(self, run_id: int, epoch: int, *, documents: int, rows: int) -> bool:
+        """in_progress, same epoch: documents that were read and will not be attempted."""
+        counted = _added("documents", {"held": documents}) | _added("rows", {"held": rows})
+        return bool(self.held_in(run_id, epoch).update(**counted))
+
+    def hand_back(self, run_id: int, epoch: int, *, yielded: bool = False) -> bool:
+        """in_progress, same epoch → in_progress in nobody's hands: the next worker continues at once.
+
+        A run that yielded its slot goes to the end of the line of those that wait.
+        """
+        return bool(
+            self.held_in(run_id, epoch).update(lease_owner="", lease_until=Now(), yielded_at=Now() if yielded else None)
+        )
+
+    def finish(self, run_id: int, epoch: int, *, status: str, reason: str = "", code: str = "") -> bool:
+        """in_progress, same epoch → an ended status. What was read and not accounted is held from now on."""
+        if status not in ENDED:
+            raise ValueError(f"{status} does not end a run.")
+        return bool(self.held_in(run_id, epoch).update(status=status, reason=reason, error_code=code, **_at_rest()))
+
+    # ---- moves of others ------------------------------------------------------------------------------------------
+
+    def was_dispatched(self, run_id: int) -> bool:
+        """queued: a worker was rung for."""
+        return bool(self.filter(pk=run_id, status=RunStatus.QUEUED).update(dispatched_at=Now()))
+
+    def wait_in_line(self) -> int:
+        """queued: say of those that an earlier run of their process holds up what they wait for. Gives how many."""
+        waiting = self.filter(status=RunStatus.QUEUED, waiting_for="")
+        busy = waiting.exclude(pk__in=waiting.free_to_start().values("pk"))
+        return busy.update(waiting_for=Waiting.LOCK)
+
+    def cancel_queued(self, run: "Run", *, by: User | None) -> bool:
+        """queued → cancelled, at once."""
+        who = f"Cancelled by {by} before it started." if by else "Cancelled before it started."
+        queued = self.filter(pk=run.pk, status=RunStatus.QUEUED)
+        asked = {"cancel_requested_at": Now(), "cancel_requested_by": by}
+        return bool(queued.update(status=RunStatus.CANCELLED, reason=who, **asked, **_at_rest()))
+
+    def ask_to_cancel(self, run: "Run", *, by: User | None) -> bool:
+        """in_progress, not asked yet: its worker ends it at the next segment."""
+        running = self.filter(pk=run.pk, status=RunStatus.IN_PROGRESS, cancel_requested_at=None)
+        return bool(running.update(cancel_requested_at=Now(), cancel_requested_by=by))
+
+    def park(self, run: "Run") -> bool:
+        """in_progress with a silent lease and its last death → failed, under an epoch that nobody holds."""
+        dead = self.silent().filter(pk=run.pk, epoch=run.epoch, deaths__gte=DEATHS_ALLOWED - 1)
+        reason = (
+            f"{DEATHS_ALLOWED} workers died one after another over segment {run.segments + 1} of this run, so it is "
+            "not tried again. Look into the log for the last stage, correct the cause, then re-run."
+        )
+        return bool(
+            dead.update(
+                status=RunStatus.FAILED,
+                epoch=run.epoch + 1,
+                deaths=F("deaths") + 1,
+                reason=reason,
+                error_code="died",
+                **_at_rest(),
+            )
+        )
+
+
+def lease_time() -> timedelta:
+    """How long a claim holds without a beat."""
+    return timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def _added(what: str, counts: Mapping[str, int]) -> dict[str, Any]:
+    unknown = counts.keys() - set(BUCKETS)
+    if unknown:
+        raise ValueError(f"{sorted(unknown)} are no buckets.")
+    return {f"{what}_{bucket}": F(f"{what}_{bucket}") + count for bucket, count in counts.items() if count}
+
+
+def _at_rest() -> dict[str, Any]:
+    """The fields of a run that has ended: nobody holds it, and whatever was not accounted is held."""
+    return {
+        "ended_at": Now(),
+        "lease_owner": "",
+        "lease_until": None,
+        "waiting_for": "",
+        "yielded_at": None,
+        "documents_held": F("documents_held") + _unaccounted("documents"),
+        "rows_held": F("rows_held") + _unaccounted("rows"),
+    }
+
+
+def _unaccounted(what: str) -> Any:
+    accounted = sum((F(f"{what}_{bucket}") for bucket in BUCKETS), start=Value(0))
+    return Greatest(Coalesce(F(f"source_{what}"), accounted) - accounted, 0)
+
+
 class Run(CompanyOwned):
+    """One execution. Counters are kept by bucket, in documents and in rows; `source_…` is what was read."""
+
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     number = models.PositiveBigIntegerField()
     process = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="runs")
@@ -84,7 +292,8 @@ class Run(CompanyOwned):
     cancel_requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
-    yield_requested_at = models.DateTimeField(null=True)
+    yielded_at = models.DateTimeField(null=True)
+    """When a run in nobody's hands gave its slot to others that waited; its place in line counts from here."""
 
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
     parent_key = models.CharField(max_length=200, blank=True)
@@ -114,6 +323,8 @@ class Run(CompanyOwned):
     rows_failed = models.PositiveBigIntegerField(default=0)
     rows_unknown = models.PositiveBigIntegerField(default=0)
     rows_held = models.PositiveBigIntegerField(default=0)
+
+    objects = ScopedManager(company="company", _manager_class=models.Manager.from_queryset(RunQuerySet))
 
     class Meta:
         constraints: ClassVar = [
@@ -146,4 +357,12 @@ class Run(CompanyOwned):
 
     @property
     def is_open(self) -> bool:
-        return self.status in (RunStatus.QUEUED, RunStatus.IN_PROGRESS)
+        return self.status in OPEN
+
+    @property
+    def is_balanced(self) -> bool:
+        """True when every document and row that was read stands in exactly one bucket."""
+        return all(
+            (getattr(self, f"source_{what}") or 0) == sum(getattr(self, f"{what}_{bucket}") for bucket in BUCKETS)
+            for what in ("documents", "rows")
+        )

@@ -1,0 +1,38 @@
+"""Connections as connectors get them: settings with opened secrets, and what the installation allows."""
+
+from django.conf import settings
+
+from accounts.keys import CannotOpen
+from integrations.connectors.spec import Opened
+from integrations.engine.errors import AdministratorError, DefinitionError
+from integrations.models import Connection
+
+
+def opened(connection: Connection) -> Opened:
+    """Open a connection for use. Raises `AdministratorError` when a secret does not open with the keys given."""
+    try:
+        values = connection.opened_settings()
+    except CannotOpen as error:
+        raise AdministratorError(
+            f"A secret of the connection {connection.name} cannot be opened with the keys of this installation. "
+            "Restore WAYBILL_FIELD_KEYS, or enter the secret again.",
+            code="connection.secret",
+        ) from error
+    return Opened(
+        public_id=str(connection.public_id),
+        name=connection.name,
+        settings=values,
+        folders=tuple(settings.FOLDERS),
+        allow_nets=tuple(settings.ALLOW_NETS),
+    )
+
+
+def connection_of(public_id: str) -> Connection:
+    """Find a connection of the active company by its public id. Raises `DefinitionError` when it is gone."""
+    found = Connection.objects.select_related("company").filter(public_id=public_id).first()
+    if found is None:
+        raise DefinitionError(
+            "The connection this integration uses no longer exists. Choose another one and save.",
+            code="definition.no_connection",
+        )
+    return found

@@ -1,0 +1,72 @@
+"""Files that came in, kept by the hash of their content: two files of one name can never mix."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+
+from accounts.models import Company, User
+from integrations.models import StoredFile
+
+CHUNK_BYTES = 1 << 20
+NAME_LENGTH = 255
+
+
+def store(company: Company, file: IO[bytes], *, name: str, by: User | None) -> StoredFile:
+    """Keep the bytes of `file`, read from where it stands, and give their row.
+
+    The bytes are on the disk under their SHA-256 before the row exists. `name` is shown and never becomes a path.
+    """
+    incoming = _folder(settings.FILES_DIR / "incoming")
+    digest = hashlib.sha256()
+    size_bytes = 0
+    handle, temporary = tempfile.mkstemp(dir=incoming)
+    try:
+        with os.fdopen(handle, "wb") as copy:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+                size_bytes += len(chunk)
+                copy.write(chunk)
+            copy.flush()
+            os.fsync(copy.fileno())
+        _keep(Path(temporary), digest.hexdigest())
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return StoredFile.objects.create(
+        company=company, name=clean_name(name), sha256=digest.hexdigest(), size_bytes=size_bytes, uploaded_by=by
+    )
+
+
+def path_of(stored: StoredFile) -> Path:
+    """Give the place of a stored file's bytes. They are read there, never written."""
+    return _place(stored.sha256)
+
+
+def clean_name(name: str) -> str:
+    """Give the last part of what a browser or system called the file, without control characters."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(letter for letter in last if letter.isprintable())[-NAME_LENGTH:] or "file"
+
+
+def _keep(temporary: Path, sha256: str) -> None:
+    place = _place(sha256)
+    folder = _folder(place.parent)
+    temporary.replace(place)
+    # The name itself must survive a power loss, not only the bytes.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _place(sha256: str) -> Path:
+    return Path(settings.FILES_DIR) / sha256[:2] / sha256
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,181 @@
+"""Every door to a run: button, re-run, parent and, later, web service, schedule, set and flow call `request_run`."""
+
+import zoneinfo
+from datetime import datetime
+from functools import partial
+from pathlib import PurePath
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Company, User
+from integrations.connectors.registry import source_kind
+from integrations.engine.errors import WaybillError
+from integrations.engine.plan import Plan, WhenBusy
+from integrations.models import Process, ProcessVersion, Run, StoredFile
+from integrations.models.run import Trigger
+from integrations.runs.jobs import dispatch
+
+NAME_LENGTH = 200
+
+
+class Refused(WaybillError):
+    """Read the sentence: this run was not accepted, and nothing was changed."""
+
+    code = "refused"
+
+
+def request_run(
+    process: Process,
+    *,
+    by: User | None,
+    trigger: str = Trigger.MANUAL,
+    name: str = "",
+    file: StoredFile | None = None,
+    rerun_of: Run | None = None,
+) -> Run:
+    """Accept a run of the newest version of `process` and ring for a worker once that is durable.
+
+    `file` is what an import reads; without it the worker fetches one through the file door of the source's
+    connection, or takes the process's default file. Raises `Refused` with the reason.
+    """
+    with transaction.atomic():
+        number = _next_number(process.company_id)
+        process.refresh_from_db()
+        version = _runnable_version(process)
+        _refuse_when_busy(process, version.plan)
+        run = Run.objects.create(
+            company_id=process.company_id,
+            number=number,
+            process=process,
+            version=version,
+            name=name.strip()[:NAME_LENGTH] or default_name(process, timezone.now()),
+            trigger=trigger,
+            requested_by=by,
+            source_file=_file_to_read(process, version.plan, file),
+            exclusive=version.plan.options.when_busy is not WhenBusy.ALLOW,
+        )
+        audit.record(
+            "run.requested",
+            f"Run {run.number} {run.name}",
+            user=by,
+            company=process.company,
+            after={
+                "process": process.name,
+                "version": version.number,
+                "trigger": str(trigger),
+                "file": run.source_file.name if run.source_file else "",
+                "re-run of": rerun_of.number if rerun_of else None,
+            },
+        )
+        # robust: a doorbell that cannot be rung must not fail a request that was accepted.
+        transaction.on_commit(partial(dispatch, run.pk), robust=True)
+    return run
+
+
+def default_name(process: Process, now: datetime) -> str:
+    """Give the name of a run that got none: name, date and time in the company's zone, unique by a suffix
+    (spec 20, step 2)."""
+    local = now.astimezone(zoneinfo.ZoneInfo(process.company.time_zone))
+    wanted = f"{process.name} {local:%Y-%m-%d %H:%M:%S}"
+    taken = set(Run.objects.filter(name__startswith=wanted).values_list("name", flat=True))
+    name, suffix = wanted, 1
+    while name in taken:
+        suffix += 1
+        name = f"{wanted} ({suffix})"
+    return name
+
+
+def rerun(run: Run, *, by: User | None) -> Run:
+    """Run a process again as `run` did: the same file, today's version (spec 20, step 5).
+
+    A query is asked anew. Raises `Refused` while the last run of the process is In-Progress, naming it.
+    """
+    last = Run.objects.filter(process=run.process).order_by("-pk").first()
+    if last is not None and last.is_open:
+        raise Refused(
+            f"Run {last.number} “{last.name}” of this integration is In-Progress. "
+            "Wait until it has ended, or cancel it, then re-run.",
+            code="refused.in_progress",
+        )
+    return request_run(run.process, by=by, trigger=Trigger.RERUN, file=_file_of(run), rerun_of=run)
+
+
+def request_cancel(run: Run, *, by: User | None) -> bool:
+    """Ask a run to end. A queued one is cancelled at once, a running one at its next segment.
+
+    False when it had ended already or someone asked before; nothing is changed then.
+    """
+    with transaction.atomic():
+        asked = Run.objects.cancel_queued(run, by=by) or Run.objects.ask_to_cancel(run, by=by)
+        if asked:
+            audit.record("run.cancelled", f"Run {run.number} {run.name}", user=by, company=run.company)
+    run.refresh_from_db()
+    return asked
+
+
+def _next_number(company_id: int) -> int:
+    """Take the company's next run number. Holds the company's row until the end of the transaction: requests of one
+    company are accepted one after another, so that *refuse when busy* cannot be raced."""
+    Company.objects.filter(pk=company_id).update(last_run_number=F("last_run_number") + 1)
+    return int(Company.objects.values_list("last_run_number", flat=True).get(pk=company_id))
+
+
+def _runnable_version(process: Process) -> ProcessVersion:
+    if process.trashed_at:
+        raise Refused(f"{process.name} is in the trash. Restore it to run it.", code="refused.trashed")
+    if not process.is_active:
+        raise Refused(f"{process.name} is switched off. A designer can switch it on again.", code="refused.inactive")
+    version = process.newest_version
+    if version is None:
+        raise Refused(
+            f"{process.name} has no version that can run yet. A designer has to complete and save it.",
+            code="refused.no_version",
+        )
+    return version
+
+
+def _refuse_when_busy(process: Process, plan: Plan) -> None:
+    if plan.options.when_busy is not WhenBusy.REFUSE:
+        return
+    busy = Run.objects.unfinished().filter(process=process).first()
+    if busy is not None:
+        raise Refused(
+            f"Run {busy.number} “{busy.name}” of {process.name} is not finished, and this integration refuses a "
+            "second run meanwhile. Wait until it has ended, or cancel it.",
+            code="refused.busy",
+        )
+
+
+def _file_to_read(process: Process, plan: Plan, file: StoredFile | None) -> StoredFile | None:
+    kind = source_kind(plan.source.kind)
+    if not kind.takes_file:
+        if file is not None:
+            raise Refused(f"{process.name} reads {kind.title} and takes no file.", code="refused.file")
+        return None
+    if file is None and plan.source.connection:
+        return None  # The worker fetches it through the connection's file door.
+    file = file or process.default_file
+    if file is None:
+        raise Refused(f"{process.name} reads a file. Choose one to run it with.", code="refused.no_file")
+    if file.company_id != process.company_id:
+        raise Refused("The file no longer exists. Choose another one.", code="refused.file")
+    _refuse_extension(file, kind.title, kind.extensions)
+    return file
+
+
+def _refuse_extension(file: StoredFile, title: str, extensions: tuple[str, ...]) -> None:
+    allowed = {"." + extension.lower().lstrip(".") for extension in extensions}
+    if allowed and PurePath(file.name).suffix.lower() not in allowed:
+        listed = ", ".join(sorted(allowed))
+        raise Refused(
+            f"“{file.name}” does not fit: this integration reads {title} ({listed}). Choose such a file.",
+            code="refused.file",
+        )
+
+
+def _file_of(run: Run) -> StoredFile | None:
+    """Give the file a run read; None when its pinned source is the spooled answer of a query."""
+    return run.source_file if source_kind(run.version.plan.source.kind).takes_file else None
