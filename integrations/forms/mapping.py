@@ -90,7 +90,7 @@ class FieldMapForm(PlainForm):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.check, self.line, self.known = check, line, known
-        names = [column.name for column in columns]
+        self.columns = names = [column.name for column in columns]
         chosen = self.initial.get("column")
         gone = [(chosen, f"{chosen} (not in the source)")] if chosen and chosen not in names else []
         choice(self, "column").choices = [("", "Choose a column"), *((name, name) for name in names), *gone]

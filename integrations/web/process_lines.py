@@ -13,20 +13,22 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
-from integrations.engine.plan import Line, Plan
+from integrations.engine.plan import FieldMap, Line, Plan
 from integrations.forms.mapping import (
     BaseFieldMaps,
+    FieldMapForm,
     GroupingForm,
     RestrictionForm,
     RevisionForm,
     field_map_forms,
     matched_by_name,
 )
+from integrations.forms.problems import nearest
 from integrations.forms.surroundings import destination_choices, first_complaint, targets_of, warnings
 from integrations.models import Process
 from integrations.scripting.names import token
 from integrations.web.editor import catch_up, editable, found, frame, go_on, respond, write_draft
-from integrations.web.samples import LineSample, line_sample
+from integrations.web.samples import Cell, LineSample, line_sample
 
 PARTS = (
     ("grouping", "Source Grouping", "process-grouping"),
@@ -117,7 +119,10 @@ def save_mapping(request: Request, public_id: UUID, number: int) -> HttpResponse
         return _mapping_page(request, process, number, form, grid, process.drafted, status=422)
     line = replace(line, fields=grid.field_maps())
     sentence = "Saved to the draft."
-    if request.POST.get("do") == "match":
+    action = request.POST.get("do", "")
+    if action.startswith("take-"):
+        line = _taken(process, line, action.removeprefix("take-"))
+    elif action == "match":
         line, names = matched_by_name(line, targets_of(process).get(line.target, ()), process.drafted.source.columns)
         matched = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
         sentence = f"{len(names):,} matched by name: {matched}." if names else "No further target has a column's name."
@@ -128,6 +133,16 @@ def save_mapping(request: Request, public_id: UUID, number: int) -> HttpResponse
     return go_on(request, process, reverse("process-mapping", args=[public_id, number]), sentence)
 
 
+def _taken(process: Process, line: Line, target: str) -> Line:
+    """Map `target` to the column whose name is nearest."""
+    column = nearest(target, [column.name for column in process.drafted.source.columns])
+    about = next((item for item in targets_of(process).get(line.target, ()) if item.name == target), None)
+    if not column or about is None:
+        return line
+    taken = FieldMap(target=target, value=column, type=about.type, required=about.required)
+    return replace(line, fields=(*(item for item in line.fields if item.target != target), taken))
+
+
 @require_POST
 @requires(Role.DESIGNER)
 def mapping_sample(request: Request, public_id: UUID, number: int) -> HttpResponse:
@@ -135,9 +150,9 @@ def mapping_sample(request: Request, public_id: UUID, number: int) -> HttpRespon
     process = found(public_id)
     line = _line_of(process, number)
     grid = _grid(process, line, request.POST)
-    plan = process.drafted
-    if grid.is_valid():
-        plan = _with_line(plan, number, replace(line, fields=grid.field_maps()))
+    # A row that cannot be computed says so itself; the others are computed without it.
+    fields = tuple(item for form in grid.forms if form.is_valid() and (item := form.field_map()))
+    plan = _with_line(process.drafted, number, replace(line, fields=fields))
     sample = _sample(process, plan, number, request)
     context = {"process": process, "number": number, "grid": grid, "sample": sample, "rows": _rows(grid, sample)}
     return render(request, "processes/_samples.html", context)
@@ -167,12 +182,19 @@ def _rows(grid: BaseFieldMaps, sample: LineSample) -> list[dict[str, Any]]:
                 "key": item["target"].value() in item.line.keys,
                 "title": titles.get(group, "Add fields") if begins else "",
                 "count": groups.count(group),
-                "sample": sample.cells.get(item["target"].value() or ""),
+                "sample": _cell_of(item, sample),
                 "group": group,
+                "nearest": nearest(item["target"].value() or "", item.columns) if group == "missing" else "",
                 "slug": slugify(f"sample-{index}"),
             }
         )
     return rows
+
+
+def _cell_of(item: FieldMapForm, sample: LineSample) -> Cell | None:
+    if item.is_bound and item.errors:
+        return Cell(problem=next(iter(item.errors.values()))[0])
+    return sample.cells.get(item["target"].value() or "")
 
 
 def _mapping_page(

@@ -176,12 +176,12 @@ def _name_of(form: ColumnForm) -> str:
 
 
 def _first_values(process: Process, draft: Plan) -> dict[str, list[str]]:
-    """Three values of every column, to recognise it by; none while the source cannot be read."""
+    """Three different values of every column, to recognise it by; none while the source cannot be read."""
     if not draft.source.columns:
         return {}
     try:
-        names, rows = preview.first_rows(process, draft.source, rows=3)
+        names, rows = preview.first_rows(process, draft.source)
     except WaybillError:
         # The problem list and the Preview page say why; a column is still worth showing without its values.
         return {}
-    return {name: [row[index] for row in rows] for index, name in enumerate(names)}
+    return {name: list(dict.fromkeys(row[index] for row in rows))[:3] for index, name in enumerate(names)}

@@ -1,0 +1,125 @@
+"""What the engine computed of a sample, as the Preview page and the mapping grid show it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from integrations.engine.errors import WaybillError
+from integrations.engine.plan import Plan
+from integrations.engine.preview import Preview
+from integrations.models import Process
+from integrations.runs.preview import preview_of
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value as it would be sent: its text, or the words for having none, or why it would fail."""
+
+    text: str = ""
+    words: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class LineSample:
+    """The first record of one document on one line. `reason` says why there is none."""
+
+    number: int = 1
+    documents: int = 0
+    key: str = ""
+    verdict: str = ""
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ShownDocument:
+    """A document of the sample: how many rows it has and what it would come to."""
+
+    number: int
+    key: str
+    rows: int
+    sent: int
+    restricted: int
+    problem: str
+
+
+@dataclass(frozen=True)
+class ShownRecord:
+    """A record that a line would send, or would leave out."""
+
+    key: str
+    cells: Sequence[Cell]
+    restricted: bool
+
+
+@dataclass(frozen=True)
+class ShownLine:
+    name: str
+    target: str
+    targets: Sequence[str]
+    records: Sequence[ShownRecord]
+
+    @property
+    def sent(self) -> int:
+        return sum(not record.restricted for record in self.records)
+
+
+def line_sample(process: Process, plan: Plan, line: int, number: int) -> LineSample:
+    """Compute what line `line` (from 1) would send of document `number` (from 1) of the sample."""
+    if not plan.source.columns:
+        return LineSample(reason="The live sample appears once the source has a sample file.")
+    try:
+        seen = preview_of(process, plan)
+    except WaybillError as error:
+        return LineSample(reason=error.sentence)
+    if not seen.documents:
+        return LineSample(reason="The sample holds no row.")
+    number = max(1, min(number, len(seen.documents)))
+    document = seen.documents[number - 1]
+    problem = document.problem.sentence if document.problem else ""
+    records = document.lines[line - 1] if document.lines else []
+    values: Mapping[str, Any] = records[0].values if records else {}
+    cells = {item.target: _cell(values.get(item.target), problem) for item in plan.lines[line - 1].fields}
+    return LineSample(number=number, documents=len(seen.documents), key=document.key, cells=cells)
+
+
+def _cell(value: Any, problem: str = "") -> Cell:
+    if value is None:
+        return Cell(words="no value", problem=problem)
+    text = str(value)
+    return Cell(text=text, words="" if text else "blank")
+
+
+def shown_documents(seen: Preview) -> list[ShownDocument]:
+    """The documents that the first rows make, with what each would come to."""
+    return [
+        ShownDocument(
+            number=document.number,
+            key=document.key,
+            rows=len(document.rows),
+            sent=sum(not record.restricted for records in document.lines for record in records),
+            restricted=sum(record.restricted for records in document.lines for record in records),
+            problem=document.problem.sentence if document.problem else "",
+        )
+        for document in seen.documents
+    ]
+
+
+def shown_lines(plan: Plan, seen: Preview) -> list[ShownLine]:
+    """What each line would send of these documents, record by record."""
+    lines = []
+    for index, line in enumerate(plan.lines):
+        targets = [item.target for item in line.fields]
+        records = [
+            ShownRecord(
+                key=document.key,
+                cells=[_cell(record.values.get(target)) for target in targets],
+                restricted=record.restricted,
+            )
+            for document in seen.documents
+            if document.lines
+            for record in document.lines[index]
+        ]
+        lines.append(ShownLine(name=line.name, target=line.target, targets=targets, records=records))
+    return lines
