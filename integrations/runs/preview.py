@@ -18,8 +18,8 @@ from integrations.engine.errors import DefinitionError, SourceError
 from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
 from integrations.engine.ports import Source
 from integrations.engine.preview import Preview, preview
-from integrations.models import Connection, Process, StoredFile
-from integrations.runs.connections import opened
+from integrations.models import Process, StoredFile
+from integrations.runs.connections import connection_of, opened
 from integrations.runs.files import path_of, store
 from integrations.scripting import open_scripts
 
@@ -55,7 +55,7 @@ def first_rows(process: Process, spec: SourceSpec, *, rows: int = ROWS) -> tuple
 def sample_source(process: Process, spec: SourceSpec) -> Iterator[Source]:
     """Open what previews read. Raises `DefinitionError` while there is nothing to read."""
     kind = source_kind(spec.kind)
-    context = SourceContext(spec=spec, opened=opened(_connection(spec.connection)) if spec.connection else None)
+    context = SourceContext(spec=spec, opened=opened(connection_of(spec.connection)) if spec.connection else None)
     if kind.takes_file:
         sample = sample_of(process)
         context = SourceContext(spec=spec, opened=context.opened, file=path_of(sample), file_name=sample.name)
@@ -76,7 +76,7 @@ def sample_of(process: Process) -> StoredFile:
 
 def fetch_sample(process: Process, spec: SourceSpec, *, by: User) -> StoredFile:
     """Copy the first file that matches the pattern from the source's connection and keep it as a sample."""
-    connection = _connection(spec.connection)
+    connection = connection_of(spec.connection)
     door = connector(connection.connector).file_door
     pattern = str(spec.options.get("pattern") or "")
     if door is None or not pattern:
@@ -94,7 +94,7 @@ def fetch_sample(process: Process, spec: SourceSpec, *, by: User) -> StoredFile:
 def targets_of(spec: DestinationSpec) -> Sequence[Target]:
     """Ask the destination what lines may write to; empty where it does not list its targets."""
     kind = destination_kind(spec.kind)
-    return kind.targets(opened(_connection(spec.connection))) if kind.targets else ()
+    return kind.targets(opened(connection_of(spec.connection))) if kind.targets else ()
 
 
 def _copy_bounded(file: IO[bytes], copy: IO[bytes], name: str) -> None:
@@ -106,10 +106,3 @@ def _copy_bounded(file: IO[bytes], copy: IO[bytes], name: str) -> None:
                 f"{name} is larger than {SAMPLE_LIMIT_BYTES >> 20} MB, too large for a sample. Upload its first rows."
             )
         copy.write(chunk)
-
-
-def _connection(public_id: str) -> Connection:
-    found = Connection.objects.select_related("company").filter(public_id=public_id).first()
-    if found is None:
-        raise DefinitionError("The connection no longer exists. Choose another one.", code="definition.no_connection")
-    return found

@@ -1,0 +1,70 @@
+"""What tests of the designer's screens share: a small SQLite system, a file, and ways to post a form as it stands."""
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.forms import BaseFormSet, Form
+from django.test import Client
+from django.urls import reverse
+from django_scopes import scope
+
+from accounts.models import Company
+from integrations.models import Connection, Process
+
+CSV = "Customer Number,Name,Amount\n00123,Köhler & Söhne,10\n00124,,20\n00123,Köhler & Söhne,5\n".encode()
+TABLES = """
+    CREATE TABLE customers (customer_number TEXT PRIMARY KEY, name TEXT NOT NULL, amount NUMERIC, note TEXT);
+    CREATE TABLE items (item_number INTEGER PRIMARY KEY, customer_number TEXT NOT NULL);
+"""
+
+
+def make_database(folder: Path) -> Path:
+    """A SQLite file with the tables that a process may write to."""
+    path = folder / "crm.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(TABLES)
+    return path
+
+
+def sql_connection(company: Company, path: Path, name: str = "CRM") -> Connection:
+    with scope(company=company):
+        return Connection.objects.create(
+            company=company, name=name, connector="sql", settings={"system": "sqlite", "path": str(path)}
+        )
+
+
+def only_process(company: Company) -> Process:
+    with scope(company=company):
+        return Process.objects.get()
+
+
+def answers_of(forms: Iterable[Form | BaseFormSet[Any]]) -> dict[str, Any]:
+    """What a browser would send of these forms if nothing were changed."""
+    answers: dict[str, Any] = {}
+    for form in forms:
+        if isinstance(form, BaseFormSet):
+            answers |= answers_of([form.management_form, *form.forms])
+            continue
+        for field in form:
+            value = field.value()
+            if field.field.__class__.__name__ == "FileField" or value in (None, False):
+                continue
+            answers[field.html_name] = "on" if value is True else value
+    return answers
+
+
+def upload_sample(client: Client, process: Process, content: bytes = CSV, name: str = "customers.csv") -> Any:
+    return client.post(
+        reverse("process-sample", args=[process.public_id]),
+        {"revision": process.revision, "file": SimpleUploadedFile(name, content)},
+        follow=True,
+    )
+
+
+def said(response: Any) -> str:
+    """The messages that the page shows, in one text."""
+    return " ".join(str(message) for message in response.context["messages"])

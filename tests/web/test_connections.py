@@ -1,0 +1,226 @@
+"""Connections: what people see, what is kept secret, what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django_scopes import scope
+
+from accounts.models import AuditEntry, Company, User
+from integrations.models import Connection
+from tests import factories
+from tests.web.defining import make_database, said, sql_connection
+
+PASSWORD = "only-the-database-knows"
+
+
+@pytest.fixture
+def database(tmp_path: Path, settings: Any) -> Path:
+    settings.FOLDERS = [tmp_path]
+    return make_database(tmp_path)
+
+
+@pytest.fixture
+def crm(company: Company, database: Path) -> Connection:
+    return sql_connection(company, database)
+
+
+def page_of(connection: Connection) -> str:
+    return reverse("connection", args=[connection.public_id])
+
+
+def test_a_designer_makes_a_connection_from_a_connector(
+    client: Client, dora: User, company: Company, database: Path
+) -> None:
+    client.force_login(dora)
+
+    response = client.post(
+        reverse("connection-new", args=["sql"]),
+        {"name": "CRM", "system": "sqlite", "path": str(database), "password": PASSWORD},
+        follow=True,
+    )
+
+    assert "CRM is saved" in said(response)
+    with scope(company=company):
+        made = Connection.objects.get()
+        assert made.settings["path"] == str(database)
+        assert made.opened_settings()["password"].reveal() == PASSWORD
+    entry = AuditEntry.objects.get(action="connection.created")
+    assert (entry.user, entry.company, entry.thing) == (dora, company, "CRM")
+    assert PASSWORD not in str(entry.after)
+
+
+def test_a_secret_is_never_shown_again(client: Client, dora: User, company: Company, crm: Connection) -> None:
+    crm.seal_secret("password", PASSWORD)
+    with scope(company=company):
+        crm.save(update_fields=["secrets"])
+    client.force_login(dora)
+
+    content = client.get(page_of(crm)).content.decode()
+
+    assert PASSWORD not in content
+    assert crm.secrets["password"] not in content
+    assert "Replace" in content
+
+
+def test_an_empty_secret_keeps_the_stored_one_and_a_new_one_replaces_it(
+    client: Client, dora: User, company: Company, crm: Connection
+) -> None:
+    crm.seal_secret("password", PASSWORD)
+    with scope(company=company):
+        crm.save(update_fields=["secrets"])
+    client.force_login(dora)
+    answers = {"name": "CRM", "system": "sqlite", "path": crm.settings["path"]}
+    save = reverse("connection-save", args=[crm.public_id])
+
+    client.post(save, {**answers, "revision": 0, "password": ""})
+    with scope(company=company):
+        assert Connection.objects.get().opened_settings()["password"].reveal() == PASSWORD
+    client.post(save, {**answers, "revision": 1, "password": "another"})
+
+    with scope(company=company):
+        assert Connection.objects.get().opened_settings()["password"].reveal() == "another"
+    replaced = AuditEntry.objects.filter(action="connection.saved").order_by("id").last()
+    assert replaced is not None and replaced.after["secrets replaced"] == ["password"]
+    assert "another" not in str(replaced.after)
+
+
+def test_someone_elses_save_meanwhile_is_shown_and_nothing_is_overwritten(
+    client: Client, dora: User, ada: User, company: Company, crm: Connection
+) -> None:
+    with scope(company=company):
+        crm.change(revision=0, by=ada, name="CRM of Ada")
+    client.force_login(dora)
+
+    response = client.post(
+        reverse("connection-save", args=[crm.public_id]),
+        {"name": "CRM of Dora", "system": "sqlite", "path": "/elsewhere", "revision": 0},
+    )
+
+    assert response.status_code == 409
+    assert "Ada saved this connection meanwhile" in response.content.decode()
+    assert "CRM of Dora" in response.content.decode()
+    with scope(company=company):
+        assert Connection.objects.get().name == "CRM of Ada"
+
+
+def test_two_connections_of_a_company_cannot_share_a_name(client: Client, dora: User, crm: Connection) -> None:
+    client.force_login(dora)
+
+    response = client.post(reverse("connection-new", args=["sql"]), {"name": "crm", "system": "sqlite", "path": "/x"})
+
+    assert response.status_code == 422
+    assert "There is already a connection named “crm”" in response.content.decode()
+
+
+def test_the_test_says_check_by_check_what_it_found_and_offers_the_marker_table(
+    client: Client, dora: User, crm: Connection
+) -> None:
+    client.force_login(dora)
+
+    response = client.post(reverse("connection-test", args=[crm.public_id]))
+
+    assert response.status_code == 200
+    assert response.context["tested"].ok
+    assert "Create the delivery marker table" in response.content.decode()
+    assert AuditEntry.objects.filter(action="connection.tested", thing="CRM").exists()
+
+
+def test_the_offer_creates_the_marker_table(client: Client, dora: User, crm: Connection) -> None:
+    client.force_login(dora)
+
+    client.post(reverse("connection-offer", args=[crm.public_id, "delivery_marker"]))
+
+    response = client.post(reverse("connection-test", args=[crm.public_id]))
+    assert response.context["tested"].offers == ()
+
+
+def test_an_offer_that_the_connector_does_not_make_is_not_found(client: Client, dora: User, crm: Connection) -> None:
+    client.force_login(dora)
+
+    assert client.post(reverse("connection-offer", args=[crm.public_id, "drop-everything"])).status_code == 404
+
+
+def test_a_test_that_fails_says_why(
+    client: Client, dora: User, company: Company, tmp_path: Path, settings: Any
+) -> None:
+    settings.FOLDERS = [tmp_path]
+    gone = sql_connection(company, tmp_path / "gone.db")
+    client.force_login(dora)
+
+    response = client.post(reverse("connection-test", args=[gone.public_id]))
+
+    content = response.content.decode()
+    assert "refused" in response.context or not response.context["tested"].ok
+    assert "gone.db" in content
+
+
+def test_a_used_connection_is_not_deleted_and_its_users_are_named(
+    client: Client, dora: User, company: Company, crm: Connection
+) -> None:
+    factories.make_process(company, factories.make_plan(crm))
+    client.force_login(dora)
+
+    response = client.post(reverse("connection-delete", args=[crm.public_id]), follow=True)
+
+    assert "CRM is used by CUSTOMERS_TO_CRM" in said(response)
+    with scope(company=company):
+        assert Connection.objects.exists()
+
+
+def test_a_connection_that_only_an_older_version_names_can_be_deleted(
+    client: Client, dora: User, company: Company, crm: Connection, database: Path
+) -> None:
+    process = factories.make_process(company, factories.make_plan(crm))
+    other = sql_connection(company, database, "Other")
+    plan = factories.make_plan(other)
+    with scope(company=company):
+        process.change(revision=0, by=dora, draft=plan.to_json())
+        process.save_version(revision=1, by=dora)
+    client.force_login(dora)
+
+    client.post(reverse("connection-delete", args=[crm.public_id]))
+
+    with scope(company=company):
+        assert [connection.name for connection in Connection.objects.all()] == ["Other"]
+    assert AuditEntry.objects.filter(action="connection.deleted", thing="CRM").exists()
+
+
+def test_the_list_says_where_a_connection_points_and_where_it_is_used(
+    client: Client, vera: User, company: Company, crm: Connection
+) -> None:
+    factories.make_process(company, factories.make_plan(crm))
+    client.force_login(vera)
+
+    content = client.get(reverse("connections")).content.decode()
+
+    assert crm.settings["path"] in content
+    assert "CUSTOMERS_TO_CRM" in content
+    assert "New connection" not in content
+
+
+def test_a_viewer_looks_and_changes_nothing(client: Client, vera: User, crm: Connection) -> None:
+    client.force_login(vera)
+
+    page = client.get(page_of(crm))
+    refused = client.post(reverse("connection-save", args=[crm.public_id]), {"name": "Mine", "revision": 0})
+
+    assert page.status_code == 200
+    assert 'type="submit"' not in page.content.decode().split("<main")[1]
+    assert refused.status_code == 403
+
+
+def test_a_connection_of_another_company_is_not_found(client: Client, mallory: User, crm: Connection) -> None:
+    client.force_login(mallory)
+
+    assert client.get(page_of(crm)).status_code == 404
+    assert client.post(reverse("connection-test", args=[crm.public_id])).status_code == 404
+    assert client.post(reverse("connection-delete", args=[crm.public_id])).status_code == 404
+
+
+def test_unknown_connectors_are_not_found(client: Client, dora: User) -> None:
+    client.force_login(dora)
+
+    assert client.get(reverse("connection-new", args=["no-such-thing"])).status_code == 404

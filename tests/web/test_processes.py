@@ -1,0 +1,449 @@
+"""Processes: from a name to a version that runs, by the forms that a designer sees."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django_scopes import scope
+
+from accounts.models import AuditEntry, Company, User
+from integrations.engine.plan import Aggregate, ColumnType, Plan, WhenBusy
+from integrations.models import Connection, Process, ProcessVersion
+from tests import factories
+from tests.web.defining import answers_of, make_database, only_process, said, sql_connection, upload_sample
+
+
+@pytest.fixture
+def crm(company: Company, tmp_path: Path, settings: Any) -> Connection:
+    settings.FOLDERS = [tmp_path]
+    return sql_connection(company, make_database(tmp_path))
+
+
+@pytest.fixture
+def process(client: Client, dora: User, company: Company, crm: Connection) -> Process:
+    """A process that was just made, signed in as its designer."""
+    client.force_login(dora)
+    client.post(
+        reverse("process-new"),
+        {"name": "CUSTOMERS", "kind": "delimited", "destination": f"sql@{crm.public_id}"},
+    )
+    return only_process(company)
+
+
+@pytest.fixture
+def with_line(client: Client, company: Company, process: Process) -> Process:
+    """A process with columns, a key field and one line into `customers`."""
+    upload_sample(client, process)
+    save(client, process, "source", **{"columns-0-key": "on"})
+    save(client, process, "target", do="add")
+    save(client, process, "target", **{"lines-0-target": "customers", "lines-0-name": ""})
+    process.refresh_from_db()
+    return process
+
+
+@pytest.fixture(autouse=True)
+def in_company(company: Company) -> Any:
+    """Rows are read back in the company of the test."""
+    with scope(company=company):
+        yield
+
+
+def save(client: Client, process: Process, tab: str, *, line: int | None = None, **changes: Any) -> Any:
+    """Post a tab as it stands on the screen, with some answers changed."""
+    args: list[Any] = [process.public_id] + ([line] if line else [])
+    shown = client.get(reverse(f"process-{tab}", args=args)).context
+    forms = [shown[name] for name in ("form", "columns", "lines", "grid") if name in shown and shown[name] is not None]
+    answers = answers_of(forms) | ({"kind": shown["kind"].key} if tab == "source" else {}) | changes
+    answers = {name: value for name, value in answers.items() if value is not None}
+    response = client.post(reverse(f"process-{tab}-save", args=args), answers, follow=True)
+    process.refresh_from_db()
+    return response
+
+
+def draft(process: Process) -> Plan:
+    process.refresh_from_db()
+    return process.drafted
+
+
+def test_a_process_begins_with_a_name_and_a_kind_of_source(process: Process, crm: Connection) -> None:
+    assert process.newest_version is None
+    assert draft(process).source.kind == "delimited"
+    assert draft(process).destination.connection == str(crm.public_id)
+    assert set(process.target_profile) == {"customers", "items"}
+    assert AuditEntry.objects.filter(action="process.created", thing="CUSTOMERS").exists()
+
+
+def test_a_name_is_given_once(client: Client, process: Process) -> None:
+    response = client.post(reverse("process-new"), {"name": "customers", "kind": "delimited"})
+
+    assert response.status_code == 422
+    assert "There is already a process named “customers”" in response.content.decode()
+
+
+def test_a_query_without_a_connection_is_refused_at_the_field(client: Client, dora: User) -> None:
+    client.force_login(dora)
+
+    response = client.post(reverse("process-new"), {"name": "QUERY", "kind": "sql_query"})
+
+    assert "needs a connection to read from" in response.context["form"].errors["source_connection"][0]
+
+
+def test_a_sample_file_tells_the_columns_and_text_stays_text(client: Client, process: Process) -> None:
+    response = upload_sample(client, process)
+
+    assert "3 columns are known" in said(response)
+    assert [column.name for column in draft(process).source.columns] == ["Customer Number", "Name", "Amount"]
+    assert "00123" in response.content.decode()
+    assert process.sample is not None and process.sample.name == "customers.csv"
+
+
+def test_a_sample_that_cannot_be_read_is_kept_and_says_why(client: Client, process: Process) -> None:
+    response = upload_sample(client, process, b"PK\x03\x04 not text", "book.csv")
+
+    assert "The columns could not be read" in said(response)
+    assert draft(process).source.columns == ()
+
+
+def test_an_empty_upload_is_refused_with_the_next_step(client: Client, process: Process) -> None:
+    response = upload_sample(client, process, b"")
+
+    assert "Choose one with a header and a few rows" in response.content.decode()
+
+
+def test_declared_types_survive_a_new_sample(client: Client, process: Process) -> None:
+    upload_sample(client, process)
+    save(client, process, "source", **{"columns-2-type": "decimal"})
+
+    upload_sample(client, process, b"Name,Amount,City\nA,1,B\n")
+
+    assert [(column.name, column.type.value) for column in draft(process).source.columns] == [
+        ("Name", "text"),
+        ("Amount", "decimal"),
+        ("City", "text"),
+    ]
+
+
+def test_a_changed_delimiter_reads_the_columns_again(client: Client, process: Process) -> None:
+    upload_sample(client, process, b"A;B\n1;2\n")
+
+    save(client, process, "source", **{"option-delimiter": ";"})
+
+    assert [column.name for column in draft(process).source.columns] == ["A", "B"]
+
+
+def test_a_query_tells_its_columns(client: Client, dora: User, company: Company, crm: Connection) -> None:
+    client.force_login(dora)
+    client.post(reverse("process-new"), {"name": "QUERY", "kind": "sql_query", "source_connection": str(crm.public_id)})
+    process = only_process(company)
+
+    save(client, process, "source", **{"option-query": "SELECT customer_number, name FROM customers"})
+
+    assert [column.name for column in draft(process).source.columns] == ["customer_number", "name"]
+
+
+def test_choosing_a_target_brings_its_key_fields(with_line: Process) -> None:
+    (line,) = draft(with_line).lines
+
+    assert (line.name, line.target, line.keys) == ("customers", "customers", ("customer_number",))
+
+
+def test_lines_are_added_moved_and_removed(client: Client, with_line: Process) -> None:
+    save(client, with_line, "target", do="add")
+    save(client, with_line, "target", **{"lines-1-target": "items", "lines-1-name": "Items"})
+    save(client, with_line, "target", do="up-2")
+    assert [line.name for line in draft(with_line).lines] == ["Items", "customers"]
+
+    save(client, with_line, "target", do="remove-1")
+
+    assert [line.name for line in draft(with_line).lines] == ["customers"]
+
+
+def test_the_grid_lists_required_targets_first_and_shows_the_engines_sample(client: Client, with_line: Process) -> None:
+    url = reverse("process-mapping", args=[with_line.public_id, 1])
+    before = client.get(url).context["rows"]
+    assert [(row["form"]["target"].value(), row["group"]) for row in before][:2] == [
+        ("customer_number", "missing"),
+        ("name", "missing"),
+    ]
+
+    response = save(client, with_line, "mapping", line=1, do="match")
+
+    assert "customer_number, name, amount" in said(response)
+    cells = {row["form"]["target"].value(): row["sample"] for row in response.context["rows"] if row["sample"]}
+    assert cells["customer_number"].text == "00123"
+    assert cells["name"].text == "Köhler & Söhne"
+
+
+def test_the_nearest_column_is_taken_by_one_press(client: Client, with_line: Process) -> None:
+    save(client, with_line, "mapping", line=1, do="take-name")
+
+    (mapped,) = draft(with_line).lines[0].fields
+    assert (mapped.target, mapped.value) == ("name", "Name")
+
+
+def test_a_constant_and_a_calculation_are_mapped_and_computed(client: Client, with_line: Process) -> None:
+    save(client, with_line, "mapping", line=1, do="match")
+    shown = client.get(reverse("process-mapping", args=[with_line.public_id, 1])).context["rows"]
+    at = {row["form"]["target"].value(): index for index, row in enumerate(shown)}
+
+    response = save(
+        client,
+        with_line,
+        "mapping",
+        line=1,
+        **{
+            f"fields-{at['note']}-column_type": "constant",
+            f"fields-{at['note']}-constant": "web",
+            f"fields-{at['name']}-column_type": "calculation",
+            f"fields-{at['name']}-script": "return this._Name.toUpperCase();",
+        },
+    )
+
+    fields = {item.target: item for item in draft(with_line).lines[0].fields}
+    assert (fields["note"].column_type, fields["note"].value) == (ColumnType.CONSTANT, "web")
+    cells = {row["form"]["target"].value(): row["sample"] for row in response.context["rows"] if row["sample"]}
+    assert cells["name"].text == "KÖHLER & SÖHNE"
+    assert cells["note"].text == "web"
+
+
+def test_the_live_sample_answers_for_what_is_typed_and_saves_nothing(client: Client, with_line: Process) -> None:
+    args = [with_line.public_id, 1]
+    shown = client.get(reverse("process-mapping", args=args)).context
+    answers = answers_of([shown["form"], shown["grid"]])
+    answers |= {"fields-0-column_type": "constant", "fields-0-constant": "typed just now"}
+
+    response = client.post(reverse("process-mapping-sample", args=args), answers)
+
+    assert "typed just now" in response.content.decode()
+    assert draft(with_line).lines[0].fields == ()
+
+
+def test_a_calculation_with_a_fault_is_not_saved_and_stays_on_the_screen(client: Client, with_line: Process) -> None:
+    response = save(
+        client,
+        with_line,
+        "mapping",
+        line=1,
+        **{"fields-0-column_type": "calculation", "fields-0-script": "return ("},
+    )
+
+    assert response.status_code == 422
+    assert "return (" in response.content.decode()
+    assert draft(with_line).lines[0].fields == ()
+
+
+def test_grouping_keeps_aggregates_by_column(client: Client, with_line: Process) -> None:
+    save(client, with_line, "grouping", line=1, **{"aggregate-1": "sum"})
+
+    assert dict(draft(with_line).lines[0].aggregates) == {"Amount": Aggregate.SUM}
+
+
+def test_a_restriction_without_return_is_saved_with_a_warning(client: Client, with_line: Process) -> None:
+    response = save(client, with_line, "restriction", line=1, script="this._Name !== ''")
+
+    assert draft(with_line).lines[0].restriction == "this._Name !== ''"
+    assert response.context["warnings"]
+
+
+def test_a_restriction_that_cannot_be_read_is_refused(client: Client, with_line: Process) -> None:
+    response = save(client, with_line, "restriction", line=1, script="return (((")
+
+    assert response.status_code == 422
+    assert draft(with_line).lines[0].restriction == ""
+
+
+def test_options_are_kept(client: Client, process: Process) -> None:
+    save(client, process, "options", when_busy="refuse", separator=";")
+
+    assert draft(process).options.when_busy is WhenBusy.REFUSE
+    assert draft(process).options.separator == ";"
+
+
+def test_save_makes_a_version_only_when_nothing_is_missing(client: Client, with_line: Process) -> None:
+    response = save(client, with_line, "options", then="version")
+    assert "It cannot become a version yet" in said(response)
+    assert with_line.newest_version is None
+    save(client, with_line, "mapping", line=1, do="match")
+
+    response = save(client, with_line, "options", then="version")
+
+    assert "Version 1 is saved" in said(response)
+    version = with_line.newest_version
+    assert version is not None and version.plan == draft(with_line)
+    assert AuditEntry.objects.filter(action="process.version_saved", thing="CUSTOMERS").exists()
+
+
+def test_saving_the_same_again_makes_no_second_version(client: Client, with_line: Process) -> None:
+    save(client, with_line, "mapping", line=1, do="match")
+    save(client, with_line, "options", then="version")
+
+    response = client.post(
+        reverse("process-save", args=[with_line.public_id]), {"revision": with_line.revision}, follow=True
+    )
+
+    assert "Nothing differs from version 1" in said(response)
+    assert ProcessVersion.objects.count() == 1
+
+
+def test_the_page_says_how_the_draft_differs_and_discarding_brings_the_version_back(
+    client: Client, with_line: Process
+) -> None:
+    save(client, with_line, "mapping", line=1, do="match")
+    save(client, with_line, "options", then="version")
+    save(client, with_line, "restriction", line=1, script="return true;")
+    page = client.get(reverse("process-versions", args=[with_line.public_id]))
+    assert page.context["changes"] == ["Line customers: restriction changed"]
+
+    client.post(reverse("process-discard", args=[with_line.public_id]), {"revision": with_line.revision})
+
+    assert draft(with_line).lines[0].restriction == ""
+
+
+def test_an_earlier_version_can_be_put_into_the_draft(client: Client, with_line: Process) -> None:
+    save(client, with_line, "mapping", line=1, do="match")
+    save(client, with_line, "options", then="version")
+    save(client, with_line, "options", separator="/", then="version")
+
+    client.post(reverse("process-version-restore", args=[with_line.public_id, 1]), {"revision": with_line.revision})
+
+    assert draft(with_line).options.separator == "|"
+    assert ProcessVersion.objects.count() == 2
+
+
+@pytest.mark.parametrize("tab", ["options", "target", "source", "details"])
+def test_someone_elses_save_meanwhile_is_shown_and_nothing_is_overwritten(
+    client: Client, ada: User, with_line: Process, tab: str
+) -> None:
+    name = "process" if tab == "details" else f"process-{tab}"
+    shown = client.get(reverse(name, args=[with_line.public_id])).context
+    forms = [shown[part] for part in ("form", "columns", "lines") if part in shown]
+    mine = answers_of(forms) | {
+        "kind": "delimited",
+        "separator": "mine",
+        "lines-0-name": "mine",
+        "columns-0-type": "integer",
+        "name": "mine",
+    }
+    with_line.change(revision=with_line.revision, by=ada, description="Ada was here")
+
+    response = client.post(reverse(f"process-{tab}-save", args=[with_line.public_id]), mine)
+
+    assert response.status_code == 409
+    assert "Ada saved this process meanwhile" in response.content.decode()
+    with_line.refresh_from_db()
+    assert with_line.updated_by == ada
+    again = answers_of([response.context[part] for part in ("form", "columns", "lines") if part in response.context])
+    assert again["revision"] == str(with_line.revision)
+
+
+def test_a_version_is_not_made_of_a_draft_that_the_person_has_not_seen(
+    client: Client, ada: User, with_line: Process
+) -> None:
+    save(client, with_line, "mapping", line=1, do="match")
+    seen = with_line.revision
+    with_line.change(revision=seen, by=ada, description="Ada was here")
+
+    response = client.post(reverse("process-save", args=[with_line.public_id]), {"revision": seen}, follow=True)
+
+    assert "Ada saved this process meanwhile" in said(response)
+    assert with_line.newest_version is None
+
+
+def test_what_the_draft_lacks_is_listed_with_links_to_the_place(client: Client, with_line: Process) -> None:
+    page = client.get(reverse("process", args=[with_line.public_id]))
+
+    places = {place.sentence: place.url for place in page.context["problems"]}
+    mapping = reverse("process-mapping", args=[with_line.public_id, 1])
+    assert places["name of line customers is required and not mapped."] == mapping
+
+
+def test_the_trash_keeps_a_process_and_gives_it_back(client: Client, process: Process) -> None:
+    client.post(reverse("process-trash", args=[process.public_id]), {"revision": process.revision})
+    process.refresh_from_db()
+    assert process.trashed_at is not None
+    assert client.get(reverse("process-options", args=[process.public_id])).status_code == 200
+    assert client.post(reverse("process-options-save", args=[process.public_id])).status_code == 404
+
+    client.post(reverse("process-restore", args=[process.public_id]))
+
+    process.refresh_from_db()
+    assert process.trashed_at is None
+
+
+def test_a_process_is_not_restored_over_a_newer_one_of_its_name(client: Client, process: Process) -> None:
+    client.post(reverse("process-trash", args=[process.public_id]), {"revision": process.revision})
+    client.post(reverse("process-new"), {"name": "CUSTOMERS", "kind": "delimited"})
+
+    response = client.post(reverse("process-restore", args=[process.public_id]), follow=True)
+
+    assert "There is already a process named “CUSTOMERS”" in said(response)
+    process.refresh_from_db()
+    assert process.trashed_at is not None
+
+
+def test_the_preview_shows_rows_documents_and_records(client: Client, with_line: Process) -> None:
+    save(client, with_line, "mapping", line=1, do="match")
+
+    page = client.get(reverse("process-preview", args=[with_line.public_id]))
+
+    assert len(page.context["seen"].rows) == 3
+    assert [(document.key, document.rows) for document in page.context["documents"]] == [("00123", 2), ("00124", 1)]
+    (line,) = page.context["lines"]
+    assert [cell.text for cell in line.records[0].cells] == ["00123", "Köhler & Söhne", "10"]
+
+
+def test_a_preview_without_a_sample_says_what_to_do(client: Client, process: Process) -> None:
+    page = client.get(reverse("process-preview", args=[process.public_id]))
+
+    assert "Upload one on the Source tab" in page.content.decode()
+
+
+def test_the_list_tells_versions_drafts_and_where_rows_go(client: Client, vera: User, with_line: Process) -> None:
+    client.force_login(vera)
+
+    page = client.get(reverse("processes"))
+
+    (row,) = page.context["rows"]
+    assert (row.version, row.differs, row.destination) == (None, False, "CRM: customers")
+    assert "New process" not in page.content.decode()
+
+
+def test_the_list_costs_the_same_for_many_processes(
+    client: Client, vera: User, company: Company, crm: Connection, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(12):
+        factories.make_process(company, factories.make_plan(crm), name=f"P{number}")
+    client.force_login(vera)
+
+    with django_assert_max_num_queries(16):
+        page = client.get(reverse("processes"))
+
+    assert len(page.context["rows"]) == 12
+
+
+def test_a_viewer_sees_every_tab_and_saves_none(client: Client, vera: User, with_line: Process) -> None:
+    client.force_login(vera)
+    key = with_line.public_id
+
+    for name in ("process", "process-source", "process-target", "process-options", "process-versions"):
+        page = client.get(reverse(name, args=[key]))
+        assert page.status_code == 200
+        assert "Save draft" not in page.content.decode()
+    for name in ("process-grouping", "process-mapping", "process-restriction"):
+        assert client.get(reverse(name, args=[key, 1])).status_code == 200
+    assert client.post(reverse("process-options-save", args=[key])).status_code == 403
+    assert client.post(reverse("process-save", args=[key])).status_code == 403
+    assert client.post(reverse("process-mapping-sample", args=[key, 1])).status_code == 403
+
+
+def test_a_process_of_another_company_is_not_found(client: Client, mallory: User, with_line: Process) -> None:
+    client.force_login(mallory)
+
+    assert client.get(reverse("process", args=[with_line.public_id])).status_code == 404
+    assert client.post(reverse("process-save", args=[with_line.public_id]), {"revision": 0}).status_code == 404
+
+
+def test_a_line_that_is_not_there_is_not_found(client: Client, with_line: Process) -> None:
+    assert client.get(reverse("process-mapping", args=[with_line.public_id, 7])).status_code == 404
