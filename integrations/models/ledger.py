@@ -25,7 +25,7 @@ class LedgerSegment(CompanyOwned):
     rows = models.JSONField()
     lines = models.JSONField()
     keys = models.BinaryField()
-    """zlib of the document keys joined by newline, and after a NUL the bucket letters in the same order."""
+    """zlib of the document keys as a JSON list and, after a NUL, a letter for the bucket of each (`runs.journal`)."""
     key_filter = models.BinaryField()
     settled_at = models.DateTimeField(default=timezone.now)
 

@@ -96,7 +96,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         earlier = Run.objects.filter(process=OuterRef("process"), exclusive=True).filter(
             Q(status=RunStatus.IN_PROGRESS) | Q(status=RunStatus.QUEUED, pk__lt=OuterRef("pk"))
         )
-        return self.filter(Q(exclusive=False) | ~Exists(earlier))
+        return self.filter(Q(exclusive=False) | Q(status=RunStatus.IN_PROGRESS) | ~Exists(earlier))
 
     # ---- moves into a worker's hands ----------------------------------------------------------------------------
 
@@ -189,14 +189,16 @@ class RunQuerySet(models.QuerySet["Run"]):
     # ---- moves of others ------------------------------------------------------------------------------------------
 
     def was_dispatched(self, run_id: int) -> bool:
-        """queued: a worker was rung for."""
-        return bool(self.filter(pk=run_id, status=RunStatus.QUEUED).update(dispatched_at=Now()))
+        """queued or in_progress: a worker was rung for."""
+        return bool(self.filter(pk=run_id, status__in=OPEN).update(dispatched_at=Now()))
 
     def wait_in_line(self) -> int:
         """queued: say of those that an earlier run of their process holds up what they wait for. Gives how many."""
         waiting = self.filter(status=RunStatus.QUEUED, waiting_for="")
-        busy = waiting.exclude(pk__in=waiting.free_to_start().values("pk"))
-        return busy.update(waiting_for=Waiting.LOCK)
+        free = set(waiting.free_to_start().values_list("pk", flat=True))
+        busy = set(waiting.values_list("pk", flat=True)) - free
+        # Looked up first: nothing is written, and nobody waits for the database's one writer, when nobody is new here.
+        return waiting.filter(pk__in=busy).update(waiting_for=Waiting.LOCK) if busy else 0
 
     def cancel_queued(self, run: "Run", *, by: User | None) -> bool:
         """queued → cancelled, at once."""

@@ -3,6 +3,7 @@
 import logging
 
 from celery import shared_task
+from django_scopes import scopes_disabled
 from kombu.exceptions import OperationalError
 
 from integrations.models import Run
@@ -18,12 +19,16 @@ def perform_run(run_id: int) -> None:
     perform(run_id)
 
 
-def dispatch(run_id: int) -> None:
-    """Ring once for a run. A broker that is away costs nothing but time: workers look for themselves, and rescue
-    rings again."""
+def dispatch(run_id: int) -> bool:
+    """Ring once for a run; False when the broker did not answer.
+
+    That costs nothing but time: workers look for themselves, and rescue rings again.
+    """
     try:
         perform_run.apply_async((run_id,), retry=False)
     except OperationalError as error:
         log.warning("run %s waits for a worker's own look: the broker did not answer (%s)", run_id, error)
-        return
-    Run.objects.was_dispatched(run_id)
+        return False
+    with scopes_disabled():
+        Run.objects.was_dispatched(run_id)
+    return True

@@ -35,11 +35,14 @@ def request_run(
     name: str = "",
     file: StoredFile | None = None,
     rerun_of: Run | None = None,
+    parent: Run | None = None,
+    parent_key: str = "",
 ) -> Run:
     """Accept a run of the newest version of `process` and ring for a worker once that is durable.
 
     `file` is what an import reads; without it the worker fetches one through the file door of the source's
-    connection, or takes the process's default file. Raises `Refused` with the reason.
+    connection, or takes the process's default file. A child (`parent`, `parent_key`) is performed by its parent's
+    worker, so nobody is rung for. Raises `Refused` with the reason.
     """
     with transaction.atomic():
         number = _next_number(process.company_id)
@@ -56,6 +59,8 @@ def request_run(
             requested_by=by,
             source_file=_file_to_read(process, version.plan, file),
             exclusive=version.plan.options.when_busy is not WhenBusy.ALLOW,
+            parent=parent,
+            parent_key=parent_key,
         )
         audit.record(
             "run.requested",
@@ -70,8 +75,9 @@ def request_run(
                 "re-run of": rerun_of.number if rerun_of else None,
             },
         )
-        # robust: a doorbell that cannot be rung must not fail a request that was accepted.
-        transaction.on_commit(partial(dispatch, run.pk), robust=True)
+        if parent is None:
+            # robust: a doorbell that cannot be rung must not fail a request that was accepted.
+            transaction.on_commit(partial(dispatch, run.pk), robust=True)
     return run
 
 
@@ -104,12 +110,15 @@ def rerun(run: Run, *, by: User | None) -> Run:
 
 
 def request_cancel(run: Run, *, by: User | None) -> bool:
-    """Ask a run to end. A queued one is cancelled at once, a running one at its next segment.
+    """Ask a run and the children it waits for to end. A queued one is cancelled at once, a running one at its next
+    segment.
 
     False when it had ended already or someone asked before; nothing is changed then.
     """
     with transaction.atomic():
         asked = Run.objects.cancel_queued(run, by=by) or Run.objects.ask_to_cancel(run, by=by)
+        for child in Run.objects.unfinished().filter(parent=run):
+            request_cancel(child, by=by)
         if asked:
             audit.record("run.cancelled", f"Run {run.number} {run.name}", user=by, company=run.company)
     run.refresh_from_db()

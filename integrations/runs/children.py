@@ -1,0 +1,78 @@
+"""Runs that a run starts: performed inline by the parent's worker, each under its own row, lease and ledger.
+
+So parents that wait can never starve their children of workers, however few there are.
+"""
+
+import time
+
+from django.db import IntegrityError, transaction
+from django_scopes import scope
+
+from integrations.models import Process, Run, StoredFile
+from integrations.models.run import Trigger, Waiting
+from integrations.runs.claims import Came, Claim
+from integrations.runs.drain import wait_for_drain
+from integrations.runs.health import this_worker
+from integrations.runs.journal import RunJournal
+from integrations.runs.perform import carry_out, perform_next
+from integrations.runs.request import Refused, request_run
+
+LOOK_AGAIN_SECONDS = 0.5
+
+
+def perform_child(
+    parent: Run, process: Process, *, key: str, journal: RunJournal, file: StoredFile | None = None
+) -> Run | None:
+    """Run `process` as the child of `parent` at the place `key` (task, stage, document) and give the ended run.
+
+    A parent that was resumed gets the child it had started before, finished if need be, and never a second one.
+    None when the parent should stop first (it is cancelled, or the worker must go): the child waits for its return.
+    Raises `Refused` when the process cannot run, or is the parent's own, and `Fenced` when the parent was lost.
+    """
+    if process.pk in _lineage(parent):
+        raise Refused(f"{process.name} would start itself for ever. Choose another integration.", code="refused.cycle")
+    child = _child_at(parent, process, key=key, journal=journal, file=file)
+    while child.is_open:
+        if journal.stop() is not None:
+            return None
+        asked_at = time.monotonic()
+        if _claim(child, journal):
+            carry_out(Claim(run=child, came=Came.CHILD, asked_at=asked_at))
+        elif not perform_next(process):
+            # The run that keeps the child waiting is in another worker's hands; that one brings it to an end.
+            wait_for_drain(LOOK_AGAIN_SECONDS)
+        with scope(company=parent.company):
+            child.refresh_from_db()
+    journal.note(waiting_for="")
+    return child
+
+
+def _child_at(
+    parent: Run, process: Process, *, key: str, journal: RunJournal, file: StoredFile | None
+) -> Run:
+    with transaction.atomic():
+        # Under the parent's fence: a worker that lost the parent starts no child.
+        journal.note(waiting_for=Waiting.CHILD)
+        found = Run.objects.filter(parent=parent, parent_key=key).first()
+        return found or request_run(
+            process, by=parent.requested_by, trigger=Trigger.PARENT, file=file, parent=parent, parent_key=key
+        )
+
+
+def _claim(child: Run, journal: RunJournal) -> bool:
+    try:
+        with transaction.atomic():
+            journal.note(waiting_for=Waiting.CHILD)
+            return Run.objects.claim_child(child, owner=this_worker())
+    except IntegrityError:
+        return False
+
+
+def _lineage(run: Run) -> set[int]:
+    """Give the processes of a run and of all its parents."""
+    processes = set()
+    above: Run | None = run
+    while above is not None:
+        processes.add(above.process_id)
+        above = above.parent
+    return processes

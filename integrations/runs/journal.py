@@ -1,0 +1,307 @@
+"""The ledger of a run, written by the worker that holds it.
+
+Every call is one short transaction that begins with the fence: a worker whose epoch is over changes nothing and gets
+`Fenced`. Nothing but rows is touched inside.
+"""
+
+import json
+import math
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from integrations.engine.batch import Bucket, Document, Problem
+from integrations.engine.errors import Fenced
+from integrations.engine.failpoint import failpoint
+from integrations.engine.ports import Position, Segment, Stop
+from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
+from integrations.models.run import BUCKETS
+from integrations.runs.claims import PATIENCE, others_wait
+from integrations.runs.drain import is_draining
+from integrations.runs.key_filter import make_filter
+from integrations.runs.lease import Lease
+
+LETTERS = {
+    Bucket.CREATED: "c",
+    Bucket.UPDATED: "u",
+    Bucket.UNCHANGED: "n",
+    Bucket.RESTRICTED: "r",
+    Bucket.FAILED: "f",
+    Bucket.UNKNOWN: "?",
+    Bucket.HELD: "h",
+}
+WITH_A_ROW = (Bucket.FAILED, Bucket.UNKNOWN)
+ROWS_AT_ONCE = 500
+LOOK_FOR_OTHERS_EVERY = timedelta(seconds=1)
+
+
+class RunJournal:
+    """`engine.ports.Journal` on rows. One instance serves one claim of one run, from one thread."""
+
+    def __init__(self, run: Run, lease: Lease, *, redact: Callable[[str], str] = str) -> None:
+        self._run = run
+        self._lease = lease
+        self._redact = redact
+        self.columns: tuple[str, ...] = ()
+        """Names of the source's columns, for the rows of documents to repair. Known once the source is open."""
+        self._lines: list[LogEntry] = []
+        self._claimed_at = time.monotonic()
+        self._first_settled_at: float | None = None
+        self._looked_at = self._claimed_at
+
+    # ---- what the engine asks ------------------------------------------------------------------------------------
+
+    def position(self) -> Position:
+        run = self._fresh()
+        return Position(
+            segments=run.segments,
+            documents=sum(getattr(run, f"documents_{bucket}") for bucket in BUCKETS),
+            rows=sum(getattr(run, f"rows_{bucket}") for bucket in BUCKETS),
+            sending=run.sending_segment,
+        )
+
+    def stop(self) -> Stop | None:
+        run = self._fresh()
+        if run.cancel_requested_at:
+            return Stop.CANCELLED
+        if is_draining():
+            return Stop.DRAINING
+        return Stop.YIELDING if self._should_yield() else None
+
+    # ---- what the engine tells -----------------------------------------------------------------------------------
+
+    def surveyed(self, *, rows: int, documents: int) -> None:
+        with self._writing():
+            self._note(source_rows=rows, source_documents=documents)
+
+    def entered(self, stage: str, message: str = "") -> None:
+        with self._writing():
+            self._note(stage=_fitting(stage, 40))
+            self._close_stages()
+            StageEntry.objects.create(
+                company=self._run.company, run=self._run, epoch=self._lease.epoch, stage=_fitting(stage, 40), message=message
+            )
+
+    def sending(self, segment: int) -> None:
+        with self._writing():
+            self._hold_or_drop(Run.objects.send(self._run.pk, self._lease.epoch, segment=segment))
+        failpoint("journal.sending")
+
+    def settle(self, segment: Segment) -> None:
+        # Counted and packed before the transaction begins: it holds the database's one writer on SQLite.
+        documents, rows = _counted(segment)
+        page = self._page(segment, documents, rows)
+        outcomes = list(self._outcomes(segment))
+        failpoint("journal.before_settle")
+        with self._writing():
+            self._hold_or_drop(
+                Run.objects.settle(
+                    self._run.pk, self._lease.epoch, segment=segment.number, documents=documents, rows=rows
+                )
+            )
+            page.save(force_insert=True)
+            DocumentOutcome.objects.bulk_create(outcomes, batch_size=ROWS_AT_ONCE)
+            failpoint("journal.in_settle")
+        failpoint("journal.settled")
+        self._first_settled_at = self._first_settled_at or time.monotonic()
+
+    def held(self, *, documents: int, rows: int) -> None:
+        with self._writing():
+            self._hold_or_drop(Run.objects.hold(self._run.pk, self._lease.epoch, documents=documents, rows=rows))
+
+    def log(self, level: str, message: str, *, stage: str = "", document: str = "") -> None:
+        """Keep a line of the run's log. It is written with the next thing that is, so that lines cost no commits."""
+        self._lines.append(
+            LogEntry(
+                company=self._run.company,
+                run=self._run,
+                level=level,
+                stage=_fitting(stage, 40),
+                document=_fitting(document, 400),
+                message=storable(self._redact(message)),
+            )
+        )
+        if len(self._lines) >= ROWS_AT_ONCE:
+            with self._writing():
+                self._hold_or_drop(Run.objects.beat(self._run.pk, self._lease.epoch))
+
+    # ---- what the performer tells --------------------------------------------------------------------------------
+
+    def note(self, **fields: Any) -> None:
+        """Write facts on the run under the fence: its pinned source, how it batches."""
+        with self._writing():
+            self._note(**fields)
+
+    def finish(self, *, status: str, reason: str, code: str) -> None:
+        """End the run. One that calls itself complete while its buckets do not add up is Failed, `unbalanced`."""
+        with self._writing():
+            run = self._fresh()
+            if status in (RunStatus.COMPLETED, RunStatus.COMPLETED_WITH_ERRORS) and not run.is_balanced:
+                status, code = RunStatus.FAILED, "unbalanced"
+                reason = (
+                    f"The ledger does not balance: {_difference(run)}. Nothing more was sent. "
+                    "Keep this run and ask an administrator to look into its log."
+                )
+            self._close_stages()
+            self._hold_or_drop(
+                Run.objects.finish(
+                    self._run.pk,
+                    self._lease.epoch,
+                    status=status,
+                    reason=storable(self._redact(reason)),
+                    code=_fitting(code, 60),
+                )
+            )
+
+    def hand_back(self, *, yielded: bool) -> None:
+        """Give the run to whoever comes next, at once."""
+        with self._writing():
+            self._close_stages()
+            self._hold_or_drop(Run.objects.hand_back(self._run.pk, self._lease.epoch, yielded=yielded))
+
+    # ---- inside --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._lease.check()
+        with transaction.atomic():
+            yield
+            if self._lines:
+                # The fence of the statements before holds for these lines too.
+                LogEntry.objects.bulk_create(self._lines, batch_size=ROWS_AT_ONCE)
+        self._lines.clear()
+
+    def _note(self, **fields: Any) -> None:
+        self._hold_or_drop(Run.objects.note(self._run.pk, self._lease.epoch, **fields))
+
+    def _hold_or_drop(self, held: bool) -> None:
+        if not held:
+            raise Fenced("Another worker holds this run, or it has ended.")
+
+    def _fresh(self) -> Run:
+        self._lease.check()
+        run = Run.objects.held_in(self._run.pk, self._lease.epoch).first()
+        if run is None:
+            raise Fenced("Another worker holds this run, or it has ended.")
+        return run
+
+    def _close_stages(self) -> None:
+        StageEntry.objects.filter(run=self._run, ended_at=None).update(ended_at=Now())
+
+    def _should_yield(self) -> bool:
+        """Others go first once this run has delivered as long as it took to start, and at least a while: a run is
+        never started over and over to deliver one segment."""
+        now = time.monotonic()
+        if self._first_settled_at is None or self._run.parent_id is not None:
+            return False
+        started_in = self._first_settled_at - self._claimed_at
+        if now - self._first_settled_at < max(started_in, PATIENCE.total_seconds()):
+            return False
+        if now - self._looked_at < LOOK_FOR_OTHERS_EVERY.total_seconds():
+            return False
+        self._looked_at = now
+        return others_wait(self._run)
+
+    def _page(self, segment: Segment, documents: Mapping[str, int], rows: Mapping[str, int]) -> LedgerSegment:
+        keys = [document.key for document in segment.documents]
+        return LedgerSegment(
+            company=self._run.company,
+            run=self._run,
+            number=segment.number,
+            epoch=self._lease.epoch,
+            first_document=segment.first_document,
+            last_document=segment.first_document + len(keys) - 1,
+            documents=documents,
+            rows=rows,
+            lines=[{str(bucket): count for bucket, count in line.items()} for line in segment.line_counts],
+            keys=pack_keys(keys, segment.buckets),
+            key_filter=make_filter(keys),
+        )
+
+    def _outcomes(self, segment: Segment) -> Iterator[DocumentOutcome]:
+        for index, (document, bucket) in enumerate(zip(segment.documents, segment.buckets, strict=True)):
+            if bucket not in WITH_A_ROW:
+                continue
+            problem = segment.problems.get(index) or Problem(sentence=f"This document is {bucket}.")
+            yield self._outcome(document, bucket, problem, segment.values.get(index, []))
+
+    def _outcome(
+        self, document: Document, bucket: Bucket, problem: Problem, records: list[dict[str, Any]]
+    ) -> DocumentOutcome:
+        return DocumentOutcome(
+            company=self._run.company,
+            run=self._run,
+            document=document.number,
+            key=_fitting(document.key, 400),
+            bucket=str(bucket),
+            rows=[
+                {"number": number, "values": _plain(dict(zip(self.columns, row, strict=False)))}
+                for number, row in zip(document.row_numbers, document.rows, strict=True)
+            ],
+            records=[_plain(record) for record in records],
+            sentence=storable(self._redact(problem.sentence)),
+            cause=_fitting(self._redact(problem.cause or problem.sentence), 300),
+            code=_fitting(problem.code, 60),
+            stage=_fitting(problem.where.stage, 40),
+            column=_fitting(problem.where.column, 200),
+            answer=storable(self._redact(problem.answer)),
+        )
+
+
+def pack_keys(keys: Iterable[str], buckets: Iterable[Bucket]) -> bytes:
+    """Pack the keys of a segment and the bucket of each (see `LedgerSegment.keys`)."""
+    letters = "".join(LETTERS[bucket] for bucket in buckets)
+    return zlib.compress(json.dumps(list(keys)).encode() + b"\0" + letters.encode(), level=1)
+
+
+def unpack_keys(packed: bytes) -> list[tuple[str, Bucket]]:
+    """Give the keys of a segment, each with its bucket, in the order of the documents."""
+    keys, letters = zlib.decompress(packed).split(b"\0")
+    buckets = {letter: bucket for bucket, letter in LETTERS.items()}
+    return list(zip(json.loads(keys), (buckets[letter] for letter in letters.decode()), strict=True))
+
+
+def storable(text: str) -> str:
+    """Give `text` as every database stores it: NUL shown as its symbol, halves of characters replaced."""
+    return text.replace("\0", "␀").encode("utf-8", "replace").decode()
+
+
+def _fitting(text: str, length: int) -> str:
+    return storable(text)[:length]
+
+
+def _plain(value: Any) -> Any:
+    """Give mapped values as JSON holds them: what JSON does not know becomes its text."""
+    if isinstance(value, dict):
+        return {storable(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return storable(str(value))
+
+
+def _counted(segment: Segment) -> tuple[Counter[str], Counter[str]]:
+    documents: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
+    for document, bucket in zip(segment.documents, segment.buckets, strict=True):
+        documents[str(bucket)] += 1
+        rows[str(bucket)] += len(document.row_numbers)
+    return documents, rows
+
+
+def _difference(run: Run) -> str:
+    parts = []
+    for what in ("documents", "rows"):
+        read = getattr(run, f"source_{what}") or 0
+        accounted = sum(getattr(run, f"{what}_{bucket}") for bucket in BUCKETS)
+        if read != accounted:
+            parts.append(f"{read} {what} read, {accounted} accounted")
+    return " and ".join(parts)

@@ -1,0 +1,173 @@
+"""One run from claim to finish, in the worker that holds it.
+
+The straight path: claim → open the plan, its destination and the pinned source → start the script child → execute →
+finish, while a thread beats. Every end is a value; a worker that lost the run drops everything and writes nothing.
+"""
+
+import logging
+import threading
+from contextlib import ExitStack
+from functools import partial
+
+from django.db import InterfaceError, OperationalError, close_old_connections
+from django_scopes import scope
+
+from integrations.connectors.registry import destination_kind
+from integrations.connectors.spec import DestinationContext
+from integrations.engine.errors import Fenced, WaybillError
+from integrations.engine.execute import Outcome, OutcomeStatus, execute
+from integrations.engine.failpoint import failpoint
+from integrations.engine.plan import Plan
+from integrations.engine.ports import Destination, Ticket
+from integrations.models import Process, Run, RunStatus
+from integrations.runs.claims import Came, Claim, claim_next
+from integrations.runs.connections import connection_of, opened
+from integrations.runs.drain import is_draining
+from integrations.runs.health import this_worker
+from integrations.runs.journal import RunJournal
+from integrations.runs.lease import Lease
+from integrations.runs.pin import open_pinned
+from integrations.runs.tasks import RunTasks
+from integrations.scripting import open_scripts
+
+log = logging.getLogger(__name__)
+
+HANDS = threading.Lock()
+"""One run at a time in this process: whichever thread hears of work first does it."""
+
+ENDS = {
+    OutcomeStatus.COMPLETED: RunStatus.COMPLETED,
+    OutcomeStatus.COMPLETED_WITH_ERRORS: RunStatus.COMPLETED_WITH_ERRORS,
+    OutcomeStatus.FAILED: RunStatus.FAILED,
+    OutcomeStatus.CANCELLED: RunStatus.CANCELLED,
+}
+INTERNAL = Outcome(
+    status=OutcomeStatus.FAILED,
+    code="internal",
+    sentence="Waybill met a fault of its own and ended this run; what was delivered is in the ledger. "
+    "Tell an administrator the run's number: the server's log says more.",
+)
+
+
+def perform(run_id: int | None = None) -> int:
+    """Perform whatever may be performed, the fairest first, until nothing can be claimed or the worker must stop.
+
+    `run_id` only says who rang. Gives the number of runs that passed through this worker's hands.
+    """
+    with HANDS:
+        performed = _perform_all()
+    log.debug("rung for run %s: performed %s", run_id, performed)
+    return performed
+
+
+def perform_if_idle() -> int:
+    """Do the same, unless another thread of this process is at it."""
+    if not HANDS.acquire(blocking=False):
+        return 0
+    try:
+        return _perform_all()
+    finally:
+        HANDS.release()
+
+
+def _perform_all() -> int:
+    performed = 0
+    while not is_draining() and perform_next():
+        performed += 1
+    return performed
+
+
+def perform_next(process: Process | None = None) -> bool:
+    """Claim the run whose turn it is and perform it. False when there was none."""
+    claim = claim_next(this_worker(), process=process)
+    if claim is None:
+        return False
+    failpoint("perform.claimed")
+    carry_out(claim)
+    return True
+
+
+def carry_out(claim: Claim) -> None:
+    """Bring a claimed run to an end, or hand it back. Never raises: whatever happens is on the run or in the log."""
+    run = claim.run
+    with scope(company=run.company):
+        try:
+            with Lease(run, asked_at=claim.asked_at) as lease:
+                journal = RunJournal(run, lease)
+                _tell_how_it_came(claim, journal)
+                _settle_outcome(run, journal, _outcome(run, lease, journal))
+        except Fenced as fault:
+            log.warning("run %s: dropped under epoch %s: %s", run.number, claim.run.epoch, fault.sentence)
+        except (OperationalError, InterfaceError):
+            # The database is away: nothing can be written, so the lease runs out and the run is resumed.
+            log.exception("run %s: dropped, the database does not answer", run.number)
+            close_old_connections()
+
+
+def _outcome(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
+    try:
+        return _execute(run, lease, journal)
+    except (Fenced, OperationalError, InterfaceError):
+        raise
+    except WaybillError as fault:
+        return Outcome(status=OutcomeStatus.FAILED, sentence=fault.sentence, code=fault.code)
+    except Exception:
+        log.exception("run %s: internal fault", run.number)
+        return INTERNAL
+
+
+def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
+    plan = run.version.plan
+    with ExitStack() as closing:
+        destination = _open_destination(plan)
+        closing.callback(destination.close)
+        source = open_pinned(run, plan.source, journal)
+        closing.callback(source.close)
+        failpoint("perform.pinned")
+        journal.columns = source.columns
+        scripts = None
+        if plan.has_scripts:
+            scripts = open_scripts(plan, source.columns)
+            closing.callback(scripts.close)
+        return execute(
+            plan,
+            source=source,
+            destination=destination,
+            scripts=scripts,
+            journal=journal,
+            tasks=RunTasks(),
+            ticket_for=partial(_ticket, run, lease.epoch),
+        )
+
+
+def _open_destination(plan: Plan) -> Destination:
+    kind = destination_kind(plan.destination.kind)
+    connection = connection_of(plan.destination.connection)
+    return kind.open(DestinationContext(spec=plan.destination, lines=plan.lines, opened=opened(connection)))
+
+
+def _ticket(run: Run, epoch: int, segment: int) -> Ticket:
+    return Ticket(run=str(run.public_id), token=run.public_id.hex, epoch=epoch, segment=segment)
+
+
+def _tell_how_it_came(claim: Claim, journal: RunJournal) -> None:
+    run = claim.run
+    after = f"after segment {run.segments}" if run.segments else "from the beginning"
+    if claim.came is Came.SILENT:
+        journal.log("warning", f"The worker of this run fell silent. Another one continues {after}.")
+    elif claim.came is Came.HANDED_BACK:
+        journal.log("info", f"The worker of this run was stopped and handed it back. Another one continues {after}.")
+    elif claim.came is Came.YIELDED:
+        journal.log("info", f"This run let others go first. It continues {after}.")
+
+
+def _settle_outcome(run: Run, journal: RunJournal, outcome: Outcome) -> None:
+    failpoint("perform.before_finish")
+    if outcome.status is OutcomeStatus.FENCED:
+        raise Fenced(outcome.sentence)
+    if outcome.status is OutcomeStatus.HANDED_BACK:
+        journal.hand_back(yielded=not is_draining())
+    else:
+        journal.finish(status=ENDS[outcome.status], reason=outcome.sentence, code=outcome.code)
+    failpoint("perform.finished")
+    log.info("run %s: %s %s", run.number, outcome.status, outcome.code)
