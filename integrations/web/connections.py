@@ -121,16 +121,17 @@ def test(request: Request, public_id: UUID) -> HttpResponse:
     chosen = _connector(found.connector)
     if chosen.test is None:
         raise Http404
-    context: dict[str, Any] = {"connection": found, "connector": chosen}
+    answer: dict[str, Any] = {}
     try:
-        context["tested"] = chosen.test(opened(found))
+        answer["tested"] = chosen.test(opened(found))
     except WaybillError as error:
-        context["refused"] = error.sentence
-    record("connection.tested", found.name, after={"ok": _went_well(context)}, request=request)
+        answer["refused"] = error.sentence
+    well = "tested" in answer and answer["tested"].ok
+    record("connection.tested", found.name, after={"ok": well}, request=request)
     if request.htmx:
-        return render(request, "connections/_tested.html", context)
+        return render(request, "connections/_tested.html", {"connection": found, **answer})
     form = ConnectionForm(connector=chosen, company=request.company, connection=found)
-    return _page(request, form, chosen, found, **context)
+    return _page(request, form, chosen, found, **answer)
 
 
 @require_POST
@@ -265,6 +266,3 @@ def _shown(connection: Connection) -> dict[str, Any]:
     secrets = dict.fromkeys(connection.secrets, DOTS)
     return {"name": connection.name, "connector": connection.connector, **connection.settings, **secrets}
 
-
-def _went_well(context: dict[str, Any]) -> bool:
-    return "tested" in context and context["tested"].ok

@@ -42,7 +42,7 @@ def only_process(company: Company) -> Process:
         return Process.objects.get()
 
 
-def answers_of(forms: Iterable[Form | BaseFormSet[Any]]) -> dict[str, Any]:
+def answers_of(forms: Iterable[Form | BaseFormSet]) -> dict[str, Any]:
     """What a browser would send of these forms if nothing were changed."""
     answers: dict[str, Any] = {}
     for form in forms:
@@ -51,7 +51,7 @@ def answers_of(forms: Iterable[Form | BaseFormSet[Any]]) -> dict[str, Any]:
             continue
         for field in form:
             value = field.value()
-            if field.field.__class__.__name__ == "FileField" or value in (None, False):
+            if field.field.__class__.__name__ == "FileField" or value is None or value is False:
                 continue
             answers[field.html_name] = "on" if value is True else value
     return answers

@@ -356,7 +356,7 @@ def test_what_the_draft_lacks_is_listed_with_links_to_the_place(client: Client, 
 
     places = {place.sentence: place.url for place in page.context["problems"]}
     mapping = reverse("process-mapping", args=[with_line.public_id, 1])
-    assert places["name of line customers is required and not mapped."] == mapping
+    assert places["No field of line customers is mapped."] == mapping
 
 
 def test_the_trash_keeps_a_process_and_gives_it_back(client: Client, process: Process) -> None:
