@@ -1,18 +1,37 @@
 """Everything a company owns is read through its company, or not at all."""
 
+from typing import TypeVar
+
 from django.db import models
-from django_scopes import ScopedManager
+from django_scopes import get_scope
+from django_scopes.manager import DisabledQuerySet
+
+Owned = TypeVar("Owned", bound=models.Model, covariant=True)
+
+
+class CompanyManager(models.Manager[Owned]):
+    """Gives the rows of the active company; raises `ScopeError` where none is active: a forgotten filter fails, it
+    never leaks.
+
+    The same as `django_scopes.ScopedManager(company="company")`, as a class that type checkers can follow.
+    """
+
+    def get_queryset(self) -> models.QuerySet[Owned]:
+        active = get_scope()
+        if not active.get("_enabled", True):
+            return super().get_queryset()
+        if "company" not in active:
+            disabled: models.QuerySet[Owned] = DisabledQuerySet(self.model, using=self._db, missing_scopes={"company"})
+            return disabled
+        return super().get_queryset().filter(company=active["company"])
 
 
 class CompanyOwned(models.Model):
-    """Base of every row that belongs to one company.
-
-    The default manager raises `ScopeError` where no company is active: a forgotten filter fails, it never leaks.
-    """
+    """Base of every row that belongs to one company."""
 
     company = models.ForeignKey("accounts.Company", on_delete=models.PROTECT, related_name="+", editable=False)
 
-    objects = ScopedManager(company="company")
+    objects = CompanyManager()
 
     class Meta:
         abstract = True

@@ -7,10 +7,9 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
-from django_scopes import ScopedManager
 
 from accounts.models import User
-from accounts.scoping import CompanyOwned
+from accounts.scoping import CompanyManager, CompanyOwned
 from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
 from integrations.models.connection import Connection
 from integrations.models.stored_file import StoredFile
@@ -58,7 +57,7 @@ class Process(CompanyOwned):
     updated_at = models.DateTimeField(default=timezone.now)
     trashed_at = models.DateTimeField(null=True, blank=True)
 
-    objects = ScopedManager(company="company", _manager_class=models.Manager.from_queryset(ProcessQuerySet))
+    objects: ClassVar = CompanyManager.from_queryset(ProcessQuerySet)()
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -126,7 +125,7 @@ class ProcessVersion(CompanyOwned):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = ScopedManager(company="company", _manager_class=models.Manager.from_queryset(ProcessVersionQuerySet))
+    objects: ClassVar = CompanyManager.from_queryset(ProcessVersionQuerySet)()
 
     class Meta:
         constraints: ClassVar = [

@@ -14,10 +14,9 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, Value
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
-from django_scopes import ScopedManager
 
 from accounts.models import User
-from accounts.scoping import CompanyOwned
+from accounts.scoping import CompanyManager, CompanyOwned
 from integrations.models.process import Process, ProcessVersion
 from integrations.models.stored_file import StoredFile
 
@@ -326,7 +325,7 @@ class Run(CompanyOwned):
     rows_unknown = models.PositiveBigIntegerField(default=0)
     rows_held = models.PositiveBigIntegerField(default=0)
 
-    objects = ScopedManager(company="company", _manager_class=models.Manager.from_queryset(RunQuerySet))
+    objects: ClassVar = CompanyManager.from_queryset(RunQuerySet)()
 
     class Meta:
         constraints: ClassVar = [

@@ -47,9 +47,7 @@ def perform_child(
     return child
 
 
-def _child_at(
-    parent: Run, process: Process, *, key: str, journal: RunJournal, file: StoredFile | None
-) -> Run:
+def _child_at(parent: Run, process: Process, *, key: str, journal: RunJournal, file: StoredFile | None) -> Run:
     with transaction.atomic():
         # Under the parent's fence: a worker that lost the parent starts no child.
         journal.note(waiting_for=Waiting.CHILD)

@@ -11,8 +11,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Now
+from django.db.models.lookups import LessThan
 from django_scopes import scopes_disabled
 
 from integrations.models import Process, Run, RunStatus
@@ -68,10 +69,10 @@ def others_wait(run: Run) -> bool:
     are fair).
     """
     with scopes_disabled():
-        waiting = _in_line(Run.objects.performed_by_a_worker()).exclude(company=run.company_id)
-        return (
-            waiting.filter(wanted_at__lt=Now() - PATIENCE, running__lt=_running_in(run.company_id)).order_by().exists()
-        )
+        waiting = _in_line(Run.objects.performed_by_a_worker().exclude(company=run.company_id))
+        too_long = LessThan(F("wanted_at"), Now() - PATIENCE)
+        fewer = LessThan(F("running"), _running_in(run.company_id))
+        return waiting.filter(too_long, fewer).order_by().exists()
 
 
 def _park_the_dying(runs: RunQuerySet) -> None:
@@ -96,7 +97,9 @@ def _in_line(runs: RunQuerySet) -> RunQuerySet:
     one that waits longest."""
     of_company = _hands_full().filter(company=OuterRef("company")).order_by().values("company")
     return (
-        runs.filter(Q(status=RunStatus.QUEUED) | Q(status=RunStatus.IN_PROGRESS, lease_owner="", yielded_at__isnull=False))
+        runs.filter(
+            Q(status=RunStatus.QUEUED) | Q(status=RunStatus.IN_PROGRESS, lease_owner="", yielded_at__isnull=False)
+        )
         .free_to_start()
         .annotate(
             running=Coalesce(Subquery(of_company.annotate(count=Count("pk")).values("count")), 0),

@@ -86,7 +86,11 @@ class RunJournal:
             self._note(stage=_fitting(stage, 40))
             self._close_stages()
             StageEntry.objects.create(
-                company=self._run.company, run=self._run, epoch=self._lease.epoch, stage=_fitting(stage, 40), message=message
+                company=self._run.company,
+                run=self._run,
+                epoch=self._lease.epoch,
+                stage=_fitting(stage, 40),
+                message=message,
             )
 
     def sending(self, segment: int) -> None:

@@ -44,5 +44,7 @@ def rescue() -> Rescued:
 def _unheard() -> RunQuerySet:
     """Runs that a worker could take now and for which nobody rang lately."""
     free = Q(status=RunStatus.QUEUED) | Q(lease_owner="") | Q(lease_until__lt=Now())
-    lately = Q(dispatched_at__gt=Now() - RING_AGAIN_AFTER) | Q(dispatched_at=None, queued_at__gt=Now() - FORGOTTEN_AFTER)
+    lately = Q(dispatched_at__gt=Now() - RING_AGAIN_AFTER) | Q(
+        dispatched_at=None, queued_at__gt=Now() - FORGOTTEN_AFTER
+    )
     return Run.objects.unfinished().performed_by_a_worker().filter(free).exclude(lately)

@@ -39,9 +39,7 @@ def in_state(process: Process, state: str) -> Run:
     until = timezone.now() + (timedelta(seconds=15) if state == "held" else -LONG_AGO)
     owner = "" if state == "handed back" else "worker one"
     deaths = DEATHS_ALLOWED - 1 if state == "dying" else 0
-    return make_run(
-        process, status=RunStatus.IN_PROGRESS, epoch=1, lease_owner=owner, lease_until=until, deaths=deaths
-    )
+    return make_run(process, status=RunStatus.IN_PROGRESS, epoch=1, lease_owner=owner, lease_until=until, deaths=deaths)
 
 
 STATES = ["queued", "held", "silent", "dying", "handed back", *ENDED]
@@ -84,9 +82,7 @@ MOVES: dict[str, tuple[Callable[[Run], bool], set[str]]] = {
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("move", MOVES)
-def test_a_move_leaves_the_states_it_may_leave_and_refuses_all_others(
-    process: Process, move: str, state: str
-) -> None:
+def test_a_move_leaves_the_states_it_may_leave_and_refuses_all_others(process: Process, move: str, state: str) -> None:
     run = in_state(process, state)
     before = Run.objects.values().get(pk=run.pk)
     make, allowed = MOVES[move]
