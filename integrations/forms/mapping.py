@@ -162,7 +162,7 @@ class BaseFieldMaps(_FieldMaps):
         return tuple(item for form in self.forms if (item := form.field_map()))
 
 
-FieldMaps = forms.formset_factory(FieldMapForm, formset=BaseFieldMaps, extra=0, max_num=2000, absolute_max=2000)
+FieldMaps: Any = forms.formset_factory(FieldMapForm, formset=BaseFieldMaps, extra=0, max_num=2000, absolute_max=2000)
 
 
 def field_map_forms(

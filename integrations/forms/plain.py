@@ -1,10 +1,11 @@
 """The base of every form: its messages name the thing and the next step."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 
 from integrations.connectors.spec import FieldKind, Setting
 
@@ -13,7 +14,8 @@ class PlainForm(forms.Form):
     """A form whose fields say what is wrong with which of them, in a sentence."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
         self.speak()
 
     def speak(self) -> None:
@@ -24,6 +26,12 @@ class PlainForm(forms.Form):
             field.error_messages["invalid_choice"] = f"{label}: the choice is no longer offered. Choose another one."
             if isinstance(field, forms.CharField):
                 field.error_messages["null_characters_not_allowed"] = f"{label} holds a NUL character. Remove it."
+
+    def build_on(self, revision: int) -> None:
+        """After another person's save: keep what was typed, and build on the newer state when it is sent again."""
+        answers = cast(QueryDict, self.data).copy()
+        answers["revision"] = str(revision)
+        self.data = answers
 
     def disable(self) -> None:
         """Show the form to a person who may look and not change."""

@@ -325,7 +325,8 @@ class LineForm(PlainForm):
         before = self.before
         if not names and before:
             names = [item.target for item in before.fields]
-        posted = self.data.getlist(self.add_prefix("keys")) if self.is_bound else []
+        widget = self.fields["keys"].widget
+        posted = widget.value_from_datadict(self.data, self.files, self.add_prefix("keys")) if self.is_bound else []
         return list(dict.fromkeys([*names, *(before.keys if before else ()), *posted]))
 
     @property
@@ -362,7 +363,7 @@ class BaseLineForms(_LineForms):
         return tuple(form.line() for form in self.forms)
 
 
-LineForms = forms.formset_factory(LineForm, formset=BaseLineForms, extra=0, max_num=50, absolute_max=50)
+LineForms: Any = forms.formset_factory(LineForm, formset=BaseLineForms, extra=0, max_num=50, absolute_max=50)
 
 
 def line_forms(lines: Sequence[Line], targets: Mapping[str, Sequence[TargetField]], data: Any = None) -> BaseLineForms:

@@ -41,12 +41,12 @@ class Connection(CompanyOwned):
 
     def seal_secret(self, name: str, text: str) -> None:
         """Keep a secret in memory as sealed text; the caller saves `secrets`."""
-        self.secrets = {**self.secrets, name: seal(self.company.data_key, self._place(name), text)}
+        self.secrets = {**self.secrets, name: seal(bytes(self.company.data_key), self._place(name), text)}
 
     def opened_settings(self) -> Mapping[str, Any]:
         """Give all settings for use, secrets as `Secret`. Raises `CannotOpen` when a key is missing."""
         opened = {
-            name: Secret(open_sealed(self.company.data_key, self._place(name), sealed))
+            name: Secret(open_sealed(bytes(self.company.data_key), self._place(name), sealed))
             for name, sealed in self.secrets.items()
         }
         return {**self.settings, **opened}

@@ -98,8 +98,7 @@ def save(request: Request, public_id: UUID) -> HttpResponse:
     fields: dict[str, Any] = {"name": form.cleaned_data["name"], "settings": form.settings, "secrets": secrets}
     if not found.change(revision=form.cleaned_data["revision"] or 0, by=request.user, **fields):
         found.refresh_from_db()
-        form.data = form.data.copy()  # type: ignore[assignment]
-        form.data["revision"] = str(found.revision)  # type: ignore[index]
+        form.build_on(found.revision)
         return _page(request, form, chosen, found, status=409, conflict=True)
     replaced = sorted({*form.new_secrets, *form.forgotten})
     record(
@@ -265,4 +264,3 @@ def _shown(connection: Connection) -> dict[str, Any]:
     """What the audit may hold of a connection: its settings, and of its secrets only that they exist."""
     secrets = dict.fromkeys(connection.secrets, DOTS)
     return {"name": connection.name, "connector": connection.connector, **connection.settings, **secrets}
-

@@ -15,6 +15,7 @@ from accounts.http import Request
 from accounts.models import Role
 from integrations.engine.plan import Plan
 from integrations.forms.differences import differences
+from integrations.forms.plain import PlainForm
 from integrations.forms.problems import Problem, problems_of
 from integrations.forms.surroundings import surroundings_of
 from integrations.models import Process
@@ -122,12 +123,10 @@ def make_version(request: Request, process: Process) -> None:
     messages.success(request, f"Version {version.number} is saved. Runs use it from now on.")
 
 
-def catch_up(form: Form, process: Process) -> None:
+def catch_up(form: PlainForm, process: Process) -> None:
     """After another person's save: the form keeps what was typed and builds on the newer state when saved again."""
     process.refresh_from_db()
-    data = form.data.copy()
-    data["revision"] = str(process.revision)
-    form.data = data
+    form.build_on(process.revision)
 
 
 def respond(request: Request, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:

@@ -193,7 +193,7 @@ def _rows(grid: BaseFieldMaps, sample: LineSample) -> list[dict[str, Any]]:
 
 def _cell_of(item: FieldMapForm, sample: LineSample) -> Cell | None:
     if item.is_bound and item.errors:
-        return Cell(problem=next(iter(item.errors.values()))[0])
+        return Cell(problem=str(next(iter(item.errors.values()))[0]))
     return sample.cells.get(item["target"].value() or "")
 
 
