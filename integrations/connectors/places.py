@@ -1,0 +1,34 @@
+"""Where a connection may look on the server's own disk: inside the folders the installation opens, nowhere else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from integrations.engine.errors import AdministratorError, DefinitionError
+
+
+def allowed_path(text: str, folders: Sequence[Path]) -> Path:
+    """Give the real path behind `text`, links resolved, when it lies in one of `folders` (a root may be one file).
+
+    Raises `DefinitionError` for no or a relative path, `AdministratorError` for a path outside of every folder.
+    Whether something exists there is for the caller to find out.
+    """
+    if not text.strip() or "\0" in text:
+        raise DefinitionError("No path is given. Enter the full path, as the server sees it.", code="path.missing")
+    path = Path(text.strip())
+    if not path.is_absolute():
+        raise DefinitionError(
+            f"“{path}” is not a full path. Enter it from the root, as the server sees it.", code="path.relative"
+        )
+    real = path.resolve()
+    if not lies_within(real, folders):
+        raise AdministratorError(
+            f"“{path}” lies outside of the folders that this installation opens to connections. "
+            "Choose a path inside of them, or ask the Owner to add its folder to WAYBILL_FOLDERS.",
+            code="path.outside",
+        )
+    return real
+
+
+def lies_within(real: Path, folders: Sequence[Path]) -> bool:
+    """Say whether a resolved path is one of the folders or lies below one."""
+    return any(real.is_relative_to(folder.resolve()) for folder in folders)
