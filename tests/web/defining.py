@@ -65,6 +65,18 @@ def upload_sample(client: Client, process: Process, content: bytes = CSV, name: 
     )
 
 
+def save(client: Client, process: Process, tab: str, *, line: int | None = None, **changes: Any) -> Any:
+    """Post a tab as it stands on the screen, with some answers changed."""
+    args: list[Any] = [process.public_id] + ([line] if line else [])
+    shown = client.get(reverse(f"process-{tab}", args=args)).context
+    forms = [shown[name] for name in ("form", "columns", "lines", "grid") if name in shown and shown[name] is not None]
+    answers = answers_of(forms) | ({"kind": shown["kind"].key} if tab == "source" else {}) | changes
+    answers = {name: value for name, value in answers.items() if value is not None}
+    response = client.post(reverse(f"process-{tab}-save", args=args), answers, follow=True)
+    process.refresh_from_db()
+    return response
+
+
 def said(response: Any) -> str:
     """The messages that the page shows, in one text."""
     return " ".join(str(message) for message in response.context["messages"])

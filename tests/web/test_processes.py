@@ -12,7 +12,7 @@ from accounts.models import AuditEntry, Company, User
 from integrations.engine.plan import Aggregate, ColumnType, Plan, WhenBusy
 from integrations.models import Connection, Process, ProcessVersion
 from tests import factories
-from tests.web.defining import answers_of, make_database, only_process, said, sql_connection, upload_sample
+from tests.web.defining import answers_of, make_database, only_process, said, save, sql_connection, upload_sample
 
 
 @pytest.fixture
@@ -48,18 +48,6 @@ def in_company(company: Company) -> Any:
     """Rows are read back in the company of the test."""
     with scope(company=company):
         yield
-
-
-def save(client: Client, process: Process, tab: str, *, line: int | None = None, **changes: Any) -> Any:
-    """Post a tab as it stands on the screen, with some answers changed."""
-    args: list[Any] = [process.public_id] + ([line] if line else [])
-    shown = client.get(reverse(f"process-{tab}", args=args)).context
-    forms = [shown[name] for name in ("form", "columns", "lines", "grid") if name in shown and shown[name] is not None]
-    answers = answers_of(forms) | ({"kind": shown["kind"].key} if tab == "source" else {}) | changes
-    answers = {name: value for name, value in answers.items() if value is not None}
-    response = client.post(reverse(f"process-{tab}-save", args=args), answers, follow=True)
-    process.refresh_from_db()
-    return response
 
 
 def draft(process: Process) -> Plan:
