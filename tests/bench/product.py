@@ -6,10 +6,11 @@ Usage: python -m tests.bench.product prepare DATA_DIR CUSTOMERS.csv TARGET.db
 
 import os
 import sys
+from pathlib import Path
 
 os.environ.update(
     WAYBILL_DATA_DIR=sys.argv[2],
-    WAYBILL_FOLDERS=os.path.dirname(os.path.abspath(sys.argv[2])),
+    WAYBILL_FOLDERS=str(Path(sys.argv[2]).resolve().parent),
     WAYBILL_BROKER_URL="memory://",
     DJANGO_SETTINGS_MODULE="config.settings",
 )
@@ -20,7 +21,6 @@ import json
 import resource
 import sqlite3
 import time
-from pathlib import Path
 
 import django
 

@@ -129,7 +129,7 @@ def test_the_default_file_is_read_when_none_is_given(process: Process, customers
 
 
 def test_an_import_without_a_file_is_refused(process: Process, omar: User) -> None:
-    with pytest.raises(Refused, match="reads a file. Choose one"):
+    with pytest.raises(Refused, match=r"reads a file\. Choose one"):
         request_run(process, by=omar)
     assert not Run.objects.exists()
 
