@@ -43,6 +43,12 @@ class RowBatch:
     first_row: int
     lines: list[int] | None = None
     defects: dict[int, str] = field(default_factory=dict)
+    row_numbers: list[int] | None = None
+    """The number of each row where they are not consecutive any more (a rule left some out)."""
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        return self.row_numbers or range(self.first_row, self.first_row + len(self.rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +91,15 @@ class MappedBatch:
     """Documents with their mapped records, ready to send.
 
     `verdicts[i]` is None when document i is to be sent; otherwise the bucket it already ended in (restricted or
-    failed), with `problems[i]` saying why. `lines` follow the plan's lines. `parts[i]`, kept only for documents
-    that may need repair, is filled by `account` on demand.
+    failed), with `problems[i]` saying why. `lines` follow the plan's lines. `parts[i]` holds what could be mapped of
+    a failed document: one entry a record, {"line": name, "values": {target: value}}.
     """
 
     documents: Sequence[Document]
     lines: list[LineRecords]
     verdicts: list[Bucket | None]
     problems: dict[int, Problem] = field(default_factory=dict)
+    parts: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

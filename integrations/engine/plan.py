@@ -4,7 +4,7 @@ It names connections by their public id and never holds a secret. A `ProcessVers
 points at one, so what ran is known for ever.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -168,6 +168,14 @@ class Plan:
             line.restriction or any(f.column_type is ColumnType.CALCULATION for f in line.fields) for line in self.lines
         )
 
+    def batching(self, task_stages: Collection[Stage] = ()) -> tuple[bool, str]:
+        """Say whether a whole batch may cross to the scripts in one message, and why, for the Run Summary."""
+        if not self.has_scripts:
+            return True, "No script: documents are mapped and sent in batches."
+        if Stage.DOCUMENT_PRE in task_stages:
+            return False, "Tasks stand before each document, so scripts run document by document."
+        return True, "No task writes what the scripts read, so whole batches cross to them."
+
     def to_json(self) -> dict[str, Any]:
         """Give the plan as JSON-ready data; `from_json` of it is equal to this plan."""
         return asdict(self)
@@ -209,5 +217,6 @@ def _field(data: Mapping[str, Any]) -> FieldMap:
 
 
 def _options(data: Mapping[str, Any]) -> Options:
-    words = {"no_data": NoData, "blank_rows": BlankRows, "when_busy": WhenBusy}
-    return Options(**{name: words[name](value) if name in words else value for name, value in data.items()})
+    words: dict[str, type[StrEnum]] = {"no_data": NoData, "blank_rows": BlankRows, "when_busy": WhenBusy}
+    given: dict[str, Any] = {name: words[name](value) if name in words else value for name, value in data.items()}
+    return Options(**given)

@@ -1,6 +1,6 @@
 """All that the engine knows of the world. Connectors, the script child and the journal stand behind these."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -107,6 +107,8 @@ class Position:
     documents: int = 0
     rows: int = 0
     sending: int | None = None
+    errors: int = 0
+    """Documents accounted for that count as errors."""
 
 
 class Stop(StrEnum):
@@ -159,7 +161,12 @@ class Journal(Protocol):
 
 
 class Tasks(Protocol):
-    """The tasks of a process, called at their stages. What a failed task means is in the table of the seed 000."""
+    """The tasks of a process, called at their stages. `QUIT` at a document's stage fails that document, at a stage
+    of the integration the run; `CANCEL` cancels the run."""
+
+    @property
+    def stages(self) -> Collection[Stage]:
+        """The stages that have a task at all: what has none costs nothing."""
 
     def at(self, stage: Stage, document: Document | None = None) -> "TaskResult": ...
 

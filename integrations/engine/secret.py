@@ -31,5 +31,5 @@ class Secret:
     def __format__(self, spec: str) -> str:
         return DOTS
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> str:
         raise TypeError("A secret is not pickled: it would leave its place in plain text.")

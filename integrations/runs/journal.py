@@ -65,6 +65,7 @@ class RunJournal:
             documents=sum(getattr(run, f"documents_{bucket}") for bucket in BUCKETS),
             rows=sum(getattr(run, f"rows_{bucket}") for bucket in BUCKETS),
             sending=run.sending_segment,
+            errors=run.documents_failed + run.documents_unknown + run.documents_held,
         )
 
     def stop(self) -> Stop | None:

@@ -125,6 +125,7 @@ def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
         closing.callback(source.close)
         failpoint("perform.pinned")
         journal.columns = source.columns
+        journal.note(batching=plan.batching()[1])
         scripts = None
         if plan.has_scripts:
             scripts = open_scripts(plan, source.columns)

@@ -8,5 +8,7 @@ from integrations.engine.ports import TaskResult
 class RunTasks:
     """`engine.ports.Tasks` of a process without tasks."""
 
+    stages: frozenset[Stage] = frozenset()
+
     def at(self, stage: Stage, document: Document | None = None) -> TaskResult:
         return TaskResult.GO_ON

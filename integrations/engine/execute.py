@@ -1,0 +1,405 @@
+"""What a run does, from its pinned source to a balanced ledger: `read → group → restrict → map → deliver → account`.
+
+Two passes over the source: the survey finds everything that is wrong with it as a whole and counts it, the delivery
+sends segment by segment and accounts for each before the next. Every end is a value, an `Outcome`.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+
+from integrations.engine.ahead import Ahead
+from integrations.engine.batch import ERRORS, Bucket, Delivery, Document, MappedBatch, Problem, RowBatch
+from integrations.engine.errors import Fenced, TransientError, UnknownOutcome, WaybillError, Where
+from integrations.engine.failpoint import failpoint
+from integrations.engine.group import documents
+from integrations.engine.mapping import Mapper, part
+from integrations.engine.plan import NoData, Plan, Stage
+from integrations.engine.ports import (
+    Destination,
+    Journal,
+    Position,
+    Scripts,
+    Segment,
+    Settled,
+    Source,
+    Stop,
+    TaskResult,
+    Tasks,
+    Ticket,
+)
+from integrations.engine.survey import Survey, survey
+
+ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 1.0
+MAPPED_AHEAD = 1_000
+"""Documents that are mapped in one crossing: enough for speed, few enough to be kept a step ahead of the delivery."""
+
+
+class OutcomeStatus(StrEnum):
+    COMPLETED = "completed"
+    COMPLETED_WITH_ERRORS = "completed_with_errors"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    HANDED_BACK = "handed_back"
+    FENCED = "fenced"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an execution ended: a status, a sentence for the operator and a stable code ("" when all is well)."""
+
+    status: OutcomeStatus
+    sentence: str = ""
+    code: str = ""
+
+
+class _Stopped(Exception):
+    """Ends the delivery between two segments with this outcome; what was not attempted is held where it is final."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.sentence)
+        self.outcome = outcome
+
+
+def execute(
+    plan: Plan,
+    *,
+    source: Source,
+    destination: Destination,
+    scripts: Scripts | None,
+    journal: Journal,
+    tasks: Tasks,
+    ticket_for: Callable[[int], Ticket],
+    wait: Callable[[float], None] = time.sleep,
+) -> Outcome:
+    """Run `plan` on from where the journal stands, to whatever end. Raises only what is no `WaybillError`."""
+    try:
+        return _Execution(plan, source, destination, scripts, journal, tasks, ticket_for, wait).run()
+    except Fenced as error:
+        return Outcome(status=OutcomeStatus.FENCED, sentence=error.sentence, code=error.code)
+
+
+class _Execution:
+    def __init__(
+        self,
+        plan: Plan,
+        source: Source,
+        destination: Destination,
+        scripts: Scripts | None,
+        journal: Journal,
+        tasks: Tasks,
+        ticket_for: Callable[[int], Ticket],
+        wait: Callable[[float], None],
+    ) -> None:
+        self._plan = plan
+        self._source = source
+        self._destination = destination
+        self._scripts = scripts
+        self._journal = journal
+        self._tasks = tasks
+        self._ticket_for = ticket_for
+        self._wait = wait
+        self._position = Position()
+        self._seen: Survey | None = None
+
+    # ---- the order of a run --------------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        try:
+            self._position = self._journal.position()
+            if not self._position.segments:
+                self._task(Stage.INTEGRATION_PRE)
+            self._journal.entered("read")
+            seen = self._survey()
+            if not seen.rows:
+                outcome = self._without_data()
+            else:
+                self._task(Stage.VALIDATION)
+                self._journal.entered("deliver")
+                self._deliver_all(seen)
+                outcome = self._well()
+        except Fenced:
+            raise
+        except _Stopped as stopped:
+            outcome = stopped.outcome
+        except WaybillError as error:
+            outcome = Outcome(status=OutcomeStatus.FAILED, sentence=error.sentence, code=error.code)
+        return self._closed(outcome)
+
+    def _survey(self) -> Survey:
+        seen = survey(self._plan, _Watched(self._source, self._stop_survey))
+        self._seen = seen
+        self._journal.surveyed(rows=seen.rows, documents=seen.documents)
+        if seen.dropped:
+            self._journal.log("info", f"{seen.dropped:,} blank rows were left out, as the options say.", stage="read")
+        if seen.scattered is None or seen.scattered:
+            many = "many" if seen.scattered is None else f"{len(seen.scattered):,}"
+            self._journal.log(
+                "info", f"The rows of {many} documents lie apart and were brought together.", stage="group"
+            )
+        return seen
+
+    def _without_data(self) -> Outcome:
+        if self._plan.options.no_data is NoData.FAILURE:
+            return Outcome(
+                status=OutcomeStatus.FAILED,
+                sentence="The source holds no row, and the options say that this is a failure. Nothing was sent.",
+                code="source.no_data",
+            )
+        return Outcome(status=OutcomeStatus.COMPLETED, sentence="The source holds no row, so nothing was sent.")
+
+    def _well(self) -> Outcome:
+        errors = self._position.errors
+        if not errors:
+            return Outcome(status=OutcomeStatus.COMPLETED)
+        are = "document needs" if errors == 1 else "documents need"
+        return Outcome(
+            status=OutcomeStatus.COMPLETED_WITH_ERRORS,
+            sentence=f"{errors:,} {are} attention; everything else was accounted for.",
+            code="documents",
+        )
+
+    def _closed(self, outcome: Outcome) -> Outcome:
+        """Let the last tasks follow, and account for what will not be attempted any more."""
+        if outcome.status is OutcomeStatus.HANDED_BACK:
+            return outcome
+        well = outcome.status in (OutcomeStatus.COMPLETED, OutcomeStatus.COMPLETED_WITH_ERRORS)
+        if outcome.status is not OutcomeStatus.CANCELLED:
+            try:
+                self._task(Stage.INTEGRATION_POST_SUCCESS if well else Stage.INTEGRATION_POST_FAILURE)
+            except _Stopped as stopped:
+                outcome = stopped.outcome
+        try:
+            self._task(Stage.INTEGRATION_POST_ALWAYS)
+        except _Stopped as stopped:
+            outcome = stopped.outcome
+        if self._seen is not None and not well:
+            documents_left = self._seen.documents - self._position.documents
+            if documents_left:
+                self._journal.held(documents=documents_left, rows=self._seen.rows - self._position.rows)
+        return outcome
+
+    def _task(self, stage: Stage) -> None:
+        if stage not in self._tasks.stages:
+            return
+        self._journal.entered(stage)
+        result = self._tasks.at(stage)
+        if result is TaskResult.QUIT:
+            sentence = f"A task at the stage {stage.replace('_', ' ')} ended the run."
+            raise _Stopped(Outcome(status=OutcomeStatus.FAILED, sentence=sentence, code="task.quit"))
+        if result is TaskResult.CANCEL:
+            raise _Stopped(
+                Outcome(status=OutcomeStatus.CANCELLED, sentence="A task cancelled the run.", code="task.cancel")
+            )
+
+    def _stop_if_asked(self) -> None:
+        stop = self._journal.stop()
+        if stop is Stop.CANCELLED:
+            sentence = "The run was cancelled. What was not sent yet is held."
+            raise _Stopped(Outcome(status=OutcomeStatus.CANCELLED, sentence=sentence, code="cancelled"))
+        if stop is not None:
+            raise _Stopped(Outcome(status=OutcomeStatus.HANDED_BACK))
+
+    def _stop_survey(self) -> None:
+        """A resumed run that is cancelled is surveyed to the end first: what it holds back has to be counted."""
+        if not self._position.documents:
+            self._stop_if_asked()
+
+    # ---- segment by segment --------------------------------------------------------------------------------------
+
+    def _deliver_all(self, seen: Survey) -> None:
+        begun = self._position
+        settled = self._destination.enter(self._ticket_for(begun.segments + 1))
+        mapper = Mapper(self._plan, seen.columns, self._scripts)
+        segments = self._segments(seen, mapper, skip=begun.documents)
+        with Ahead(segments) as mapped:
+            for number, batch in enumerate(mapped, begun.segments + 1):
+                self._stop_if_asked()
+                in_doubt = number == begun.sending
+                delivery = self._settled_before(batch, number, settled, in_doubt=in_doubt)
+                if delivery is None:
+                    if not in_doubt:
+                        self._journal.sending(number)
+                    failpoint("execute.before_deliver")
+                    delivery = self._delivered(batch, number)
+                    failpoint("execute.after_deliver")
+                self._account(batch, number, delivery)
+                failpoint("execute.after_settle")
+
+    def _segments(self, seen: Survey, mapper: Mapper, *, skip: int) -> Iterator[MappedBatch]:
+        """Cut the documents that are not accounted for yet into mapped segments."""
+        found = documents(self._plan, self._source, seen)
+        next(islice(found, skip, skip), None)
+        while segment := list(islice(found, self._destination.batch_size)):
+            if Stage.DOCUMENT_PRE in self._tasks.stages:
+                self._prepare(segment)
+            yield joined([mapper.map(segment[at : at + MAPPED_AHEAD]) for at in range(0, len(segment), MAPPED_AHEAD)])
+
+    def _prepare(self, segment: Sequence[Document]) -> None:
+        for document in segment:
+            result = self._tasks.at(Stage.DOCUMENT_PRE, document)
+            if result is not TaskResult.GO_ON and document.problem is None:
+                document.problem = Problem(
+                    sentence="A task stopped this document before it was sent.",
+                    code="task.quit",
+                    where=Where(stage=str(Stage.DOCUMENT_PRE)),
+                )
+
+    def _settled_before(
+        self, batch: MappedBatch, number: int, settled: Settled | None, *, in_doubt: bool
+    ) -> Delivery | None:
+        """Say what became of a segment that may have left before this worker came; None when it is to be sent."""
+        if settled is not None:
+            if settled.segment == number and settled.delivery is not None:
+                self._journal.log("info", f"Segment {number} had arrived; its answer was read from the destination.")
+                return settled.delivery
+            return None
+        if not in_doubt or not any(verdict is None for verdict in batch.verdicts):
+            return None
+        if self._destination.repeat_safe:
+            self._journal.log(
+                "info", f"Segment {number} may have arrived; it is sent again, which changes nothing twice."
+            )
+            return None
+        self._journal.log(
+            "warning", f"Segment {number} may have arrived, and the destination cannot say. It is unknown."
+        )
+        return _unknown(batch)
+
+    def _delivered(self, batch: MappedBatch, number: int) -> Delivery:
+        """Deliver with patience: what the destination cannot take now is offered again, a bounded number of times."""
+        ticket = self._ticket_for(number)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._destination.deliver(batch, ticket)
+            except TransientError as error:
+                if attempt == ATTEMPTS:
+                    raise TransientError(
+                        f"{error.sentence} It was tried {ATTEMPTS} times. Run again when the destination is back.",
+                        code=error.code,
+                    ) from error
+                self._journal.log("warning", f"Attempt {attempt} of {ATTEMPTS}: {error.sentence}", stage="deliver")
+                self._pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            except UnknownOutcome as error:
+                self._journal.log("warning", error.sentence, stage="deliver")
+                return _unknown(batch, error.sentence)
+        raise AssertionError("the last attempt raises or returns")
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, but not longer than a person who cancels would."""
+        while seconds > 0:
+            self._stop_if_asked()
+            self._wait(min(seconds, 0.5))
+            seconds -= 0.5
+
+    def _account(self, batch: MappedBatch, number: int, delivery: Delivery) -> None:
+        _see_that_all_are_answered(batch, delivery)
+        problems = batch.problems | delivery.problems
+        if Stage.DOCUMENT_POST_SUCCESS in self._tasks.stages or Stage.DOCUMENT_POST_FAILURE in self._tasks.stages:
+            self._follow(batch, delivery)
+        before = self._position
+        self._journal.settle(
+            Segment(
+                number=number,
+                first_document=before.documents + 1,
+                documents=batch.documents,
+                buckets=delivery.buckets,
+                problems=problems,
+                values=self._values(batch, delivery),
+                line_counts=delivery.line_counts,
+            )
+        )
+        self._position = Position(
+            segments=number,
+            documents=before.documents + len(batch.documents),
+            rows=before.rows + sum(len(document.row_numbers) for document in batch.documents),
+            errors=before.errors + sum(bucket in ERRORS for bucket in delivery.buckets),
+        )
+
+    def _follow(self, batch: MappedBatch, delivery: Delivery) -> None:
+        for document, bucket in zip(batch.documents, delivery.buckets, strict=True):
+            stage = Stage.DOCUMENT_POST_FAILURE if bucket in ERRORS else Stage.DOCUMENT_POST_SUCCESS
+            if stage in self._tasks.stages:
+                self._tasks.at(stage, document)
+
+    def _values(self, batch: MappedBatch, delivery: Delivery) -> dict[int, list[dict[str, object]]]:
+        """Give the mapped records of every document that counts as an error, for its repair."""
+        wrong = {i for i, bucket in enumerate(delivery.buckets) if bucket in ERRORS}
+        values = {i: list(batch.parts.get(i, ())) for i in wrong}
+        if wrong - batch.parts.keys():
+            for line, records in zip(self._plan.lines, batch.lines, strict=True):
+                for record, owner in zip(records.records, records.owners, strict=True):
+                    if owner in wrong:
+                        values[owner].append(part(line, record))
+        return values
+
+
+def joined(batches: Sequence[MappedBatch]) -> MappedBatch:
+    """Put consecutive mapped batches together into one segment."""
+    if len(batches) == 1:
+        return batches[0]
+    whole = batches[0]
+    all_documents = list(whole.documents)
+    for batch in batches[1:]:
+        shift = len(all_documents)
+        all_documents += batch.documents
+        whole.verdicts += batch.verdicts
+        whole.problems |= {index + shift: problem for index, problem in batch.problems.items()}
+        whole.parts |= {index + shift: parts for index, parts in batch.parts.items()}
+        for line, more in zip(whole.lines, batch.lines, strict=True):
+            line.records += more.records
+            line.owners += [owner + shift for owner in more.owners]
+            line.restricted += more.restricted
+    whole.documents = all_documents
+    return whole
+
+
+def _unknown(batch: MappedBatch, sentence: str = "") -> Delivery:
+    sentence = sentence or (
+        "This document may have arrived: the worker ended while it was being sent, and the destination cannot say. "
+        "Look there before sending it again."
+    )
+    buckets = [verdict or Bucket.UNKNOWN for verdict in batch.verdicts]
+    problem = Problem(
+        sentence=sentence, cause="It is unknown whether it arrived", code="unknown", where=Where(stage="deliver")
+    )
+    return Delivery(
+        buckets=buckets,
+        problems={index: problem for index, verdict in enumerate(batch.verdicts) if verdict is None},
+        line_counts=[{Bucket.UNKNOWN: len(line.records)} for line in batch.lines],
+    )
+
+
+def _see_that_all_are_answered(batch: MappedBatch, delivery: Delivery) -> None:
+    if len(delivery.buckets) != len(batch.documents):
+        raise WaybillError(
+            f"The destination answered for {len(delivery.buckets)} of {len(batch.documents)} documents. "
+            "Tell an administrator: its connector does not keep its promise.",
+            code="internal.unanswered",
+        )
+
+
+class _Watched:
+    """A source that looks up now and then whether the run should end."""
+
+    def __init__(self, source: Source, look_up: Callable[[], None]) -> None:
+        self._source = source
+        self._look_up = look_up
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self._source.columns
+
+    def read(self) -> Iterator[RowBatch]:
+        looked = time.monotonic()
+        for batch in self._source.read():
+            yield batch
+            if time.monotonic() - looked > 0.5:
+                self._look_up()
+                looked = time.monotonic()
+
+    def close(self) -> None:
+        self._source.close()
