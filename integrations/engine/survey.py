@@ -51,12 +51,10 @@ def survey(plan: Plan, source: Source) -> Survey:
             if not keys.indexes:
                 continue
             found = keys.of(batch.rows)
-            if "" in found:
-                unkeyed += found.count("")
-                found = list(filter(None, found))
+            unkeyed += found.count("")
             if found:
                 changes = map(ne, found, [before, *found[:-1]])
-                starts.add([key for key, new in zip(found, changes, strict=True) if new])
+                starts.add([key for key, new in zip(found, changes, strict=True) if new and key])
                 before = found[-1]
         distinct, scattered = starts.settle()
     documents = distinct + unkeyed if keys.indexes else rows

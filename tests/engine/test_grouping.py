@@ -1,0 +1,102 @@
+"""Rows become documents: by key, in the order of first rows, wherever their rows lie."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from integrations.engine import survey as survey_module
+from integrations.engine.batch import Bucket
+from integrations.engine.group import documents
+from integrations.engine.plan import Aggregate, Column, FieldMap, Line, SourceSpec, ValueType
+from integrations.engine.survey import survey
+from tests.engine.fakes import Ledger, Rows, World, customers, run
+
+COLUMNS = ("Number", "Name")
+keys = st.lists(st.sampled_from(["A", "B", "C", "D", ""]), max_size=40)
+
+
+def expected(listed: list[str]) -> list[tuple[str, list[int]]]:
+    found: dict[str, list[int]] = {}
+    for number, key in enumerate(listed, 1):
+        found.setdefault(key or f"blank {number}", []).append(number)
+    return sorted(((key, numbers) for key, numbers in found.items()), key=lambda item: item[1][0])
+
+
+@given(listed=keys, size=st.integers(1, 9), few=st.sampled_from([0, 10_000]))
+@settings(deadline=None, max_examples=150)
+def test_documents_hold_all_rows_of_their_key_in_the_order_of_first_rows(
+    listed: list[str], size: int, few: int
+) -> None:
+    source = Rows(COLUMNS, [[key, str(n)] for n, key in enumerate(listed, 1)], size=size)
+    before, survey_module.FEW_SCATTERED = survey_module.FEW_SCATTERED, few
+    try:
+        seen = survey(customers(), source)
+        found = list(documents(customers(), source, seen))
+    finally:
+        survey_module.FEW_SCATTERED = before
+    assert [(d.key or f"blank {d.row_numbers[0]}", d.row_numbers) for d in found] == expected(listed)
+    assert [document.number for document in found] == list(range(1, len(found) + 1))
+    assert (seen.documents, seen.rows) == (len(found), len(listed))
+
+
+@given(listed=keys, segment=st.integers(1, 7), refused=st.sets(st.sampled_from("ABCD")))
+@settings(deadline=None, max_examples=75)
+def test_the_ledger_balances_for_any_order_of_rows(listed: list[str], segment: int, refused: set[str]) -> None:
+    world, ledger = World(size=segment), Ledger()
+    world.refuse = set(refused)
+    run(customers(), Rows(COLUMNS, [[key, "x"] for key in listed]), world, ledger)
+    assert ledger.balances()
+    assert world.received == Counter({key for key in listed if key} - refused)
+    assert ledger.counts[Bucket.CREATED] == len(world.received)
+
+
+def test_more_scattered_keys_than_are_listed_are_all_gathered_on_disk() -> None:
+    rows = [[f"K{n % 500}", str(n)] for n in range(1_500)]
+    before, survey_module.FEW_SCATTERED = survey_module.FEW_SCATTERED, 10
+    try:
+        seen = survey(customers(), Rows(COLUMNS, rows))
+        assert seen.scattered is None
+        found = list(documents(customers(), Rows(COLUMNS, rows), seen))
+    finally:
+        survey_module.FEW_SCATTERED = before
+    assert [document.row_numbers for document in found[:2]] == [[1, 501, 1001], [2, 502, 1002]]
+
+
+def test_a_header_line_reduces_its_rows_and_an_item_line_keeps_them() -> None:
+    plan = customers(
+        source=SourceSpec(kind="listed", columns=(Column(name="Number"), Column(name="Item"), Column(name="Amount"))),
+        lines=(
+            Line(
+                name="Header",
+                target="orders",
+                aggregates={"Amount": Aggregate.SUM, "Item": Aggregate.CONCAT},
+                fields=(
+                    FieldMap(target="number", value="Number"),
+                    FieldMap(target="total", value="Amount", type=ValueType.DECIMAL),
+                    FieldMap(target="items", value="Item"),
+                ),
+            ),
+            Line(name="Item", target="items", grouped=False, fields=(FieldMap(target="item", value="Item"),)),
+        ),
+    )
+    rows = [["1", "a", "0.10"], ["1", "b", "0.20"], ["2", "c", "x"]]
+    world, ledger = World(), Ledger()
+    run(plan, Rows(("Number", "Item", "Amount"), rows), world, ledger)
+    header, items = world.records[0]
+    assert [[str(value) for value in record] for record in header] == [["1", "0.30", "a|b"]]
+    assert items == [["a"], ["b"]]
+    assert "“x” in column Amount of row 3 cannot be added up" in ledger.sentences["2"]
+
+
+def test_the_smallest_largest_and_last_value_of_a_column() -> None:
+    for aggregate, value in (
+        (Aggregate.MIN, "9"),
+        (Aggregate.MAX, "10"),
+        (Aggregate.LAST, "9.5"),
+        (Aggregate.FIRST, "10"),
+    ):
+        world = World()
+        plan = customers(line={"aggregates": {"Name": aggregate}})
+        run(plan, Rows(COLUMNS, [["1", "10"], ["1", "9"], ["1", "9.5"]]), world, Ledger())
+        assert world.records[0][0] == [["1", value]], aggregate
