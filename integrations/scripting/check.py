@@ -1,0 +1,73 @@
+"""What can be said of a script before it runs. Nothing is executed: the body is only compiled."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+import quickjs
+
+PREFIX_LINES = 3
+"""Lines that `new Function` and the strict directive put before a body."""
+CURLY = {"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "‚": "'", "–": "-", "—": "-", "\u00a0": " "}
+NOT_CODE = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`", re.DOTALL)
+LENGTH_CAP = 100_000
+
+
+class Severity(StrEnum):
+    """An error keeps a script from being saved as runnable; a warning says what will fail when it runs."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What is wrong, at which line (from 1; 0 where no line is to blame)."""
+
+    line: int
+    sentence: str
+    severity: Severity
+
+
+def check_script(source: str, *, needs_return: bool) -> list[Complaint]:
+    """Compile a function body and give what a designer should know, the worst first."""
+    if len(source) > LENGTH_CAP:
+        return [Complaint(0, f"The script is longer than {LENGTH_CAP:,} characters.", Severity.ERROR)]
+    context = quickjs.Context()
+    context.set_memory_limit(64 << 20)
+    context.set_max_stack_size(256 << 10)
+    context.set_time_limit(2)
+    compiles = context.eval("(function (body) { new Function('\"use strict\";\\n' + body); })")
+    try:
+        compiles(source)
+    except quickjs.JSException as error:
+        return [_syntax(str(error), source)]
+    if needs_return and not re.search(r"\breturn\b", NOT_CODE.sub(" ", source)):
+        sentence = "The script has no return, so it gives no answer and its documents will fail."
+        return [Complaint(0, sentence, Severity.WARNING)]
+    return []
+
+
+def mended(source: str) -> str:
+    """Give the script with typographic quotes, dashes and spaces outside of its strings made plain."""
+    parts, at = [], 0
+    table = str.maketrans(CURLY)
+    for match in NOT_CODE.finditer(source):
+        parts += [source[at : match.start()].translate(table), match[0]]
+        at = match.end()
+    return "".join([*parts, source[at:].translate(table)])
+
+
+def _syntax(said: str, source: str) -> Complaint:
+    line = fault_line(said, source)
+    message = said.split("\n", 1)[0].removeprefix("SyntaxError: ")
+    if mended(source) != source:
+        message += ". It holds typographic quotes or dashes, as word processors make them: write plain ones"
+    return Complaint(line, f"{message[:1].upper()}{message[1:]}.", Severity.ERROR)
+
+
+def fault_line(stack: str, source: str) -> int:
+    """Give the line of the body that a stack points at; 0 when it points nowhere in it."""
+    found = re.search(r"<input>:(\d+)", stack)
+    line = int(found[1]) - PREFIX_LINES if found else 0
+    return line if 0 < line <= source.count("\n") + 1 else 0

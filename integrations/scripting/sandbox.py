@@ -1,0 +1,308 @@
+"""The parent's side of the script child: sends batches, streams answers, kills what does not answer, goes on."""
+
+import json
+import mmap
+import os
+import select
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from integrations.engine.batch import Row
+from integrations.engine.errors import DefinitionError, WaybillError
+from integrations.engine.plan import ColumnType, Line, Plan
+from integrations.engine.ports import Computed, Fault
+from integrations.scripting.check import fault_line
+from integrations.scripting.names import mentioned, token
+
+HERE = Path(__file__).parent
+BATCH_DOCUMENTS = 1_000
+BATCH_CHARS = 4_000_000
+STARTS_IN_SECONDS = 20.0
+LOSSES = 3
+NOBODY = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one document may cost. The parent kills `grace_seconds` after the child should have stopped by itself."""
+
+    seconds: float = 1.0
+    grace_seconds: float = 0.2
+    memory_bytes: int = 64 << 20
+    stack_bytes: int = 256 << 10
+    answer_chars: int = 1_000_000
+
+
+class Closed(WaybillError):
+    """The scripts were closed while somebody still waited for their answer."""
+
+
+class _Died(Exception):
+    """The child ended or had to be killed. `culprit` is the document of the batch it was at."""
+
+    def __init__(self, culprit: int, *, killed: bool) -> None:
+        super().__init__(culprit)
+        self.culprit = culprit
+        self.killed = killed
+
+
+class Sandbox:
+    """`engine.ports.Scripts` of one run: one child at a time, started anew when one had to be killed."""
+
+    def __init__(self, plan: Plan, columns: Sequence[str], limits: Limits) -> None:
+        self._lines = plan.lines
+        self._limits = limits
+        self._scripts = [_scripts_of(line) for line in plan.lines]
+        self._indexes = mentioned([script for line in self._scripts for script in line], columns)
+        names = [columns[index] for index in self._indexes]
+        setup = {
+            "tokens": [token(name) for name in names],
+            "names": names,
+            "lines": [{"restriction": line.restriction, "calculations": _calculations(line)} for line in plan.lines],
+            "most": limits.answer_chars,
+        }
+        self._setup = json.dumps(setup).encode()
+        self._closed = threading.Event()
+        self.isolation = ""
+        self._child = self._started()
+
+    def evaluate(self, documents: Sequence[Sequence[Sequence[Row]]]) -> Iterator[list[list[Computed]] | Fault]:
+        """Yield the answer for each document in order. A document that kills its child costs itself alone."""
+        begin = losses = 0
+        while begin < len(documents):
+            batch = self._packed(documents, begin)
+            answered = 0
+            try:
+                for answer in self._child.ask(batch, self._limits):
+                    answered += 1
+                    yield self._read(answer)
+            except _Died as died:
+                if self._closed.is_set():
+                    raise Closed("The scripts were closed.") from None
+                self._child.close()
+                if died.culprit < 0:
+                    # It was gone before it was asked: no document is to blame.
+                    losses += 1
+                    if losses == LOSSES:
+                        raise _keeps_ending() from None
+                    self._child = self._started()
+                    continue
+                # Up to the culprit nothing was wrong; what was answered but not told yet is asked again.
+                culprit = max(died.culprit, answered)
+                self._child = self._started()
+                for answer in self._again(batch[answered:culprit]):
+                    yield self._read(answer)
+                yield self._deadly(died)
+                answered = culprit + 1
+            begin += answered
+
+    def close(self) -> None:
+        self._closed.set()
+        self._child.close()
+
+    def _again(self, batch: Sequence[str]) -> Iterator[Any]:
+        try:
+            yield from self._child.ask(batch, self._limits)
+        except _Died:
+            raise _keeps_ending() from None
+
+    def _packed(self, documents: Sequence[Sequence[Sequence[Row]]], begin: int) -> list[str]:
+        """Give a batch of documents as JSON, with the columns that the scripts look at."""
+        indexes = self._indexes
+        packed: list[str] = []
+        chars = 0
+        for document in documents[begin : begin + BATCH_DOCUMENTS]:
+            needed: list[list[list[str]]] = [
+                [[row[index] for index in indexes] for row in rows] if scripts else [[]] * len(rows)
+                for rows, scripts in zip(document, self._scripts, strict=True)
+            ]
+            text = json.dumps(needed)
+            chars += len(text)
+            if packed and chars > BATCH_CHARS:
+                break
+            packed.append(text)
+        return packed
+
+    def _started(self) -> "_Child":
+        child = _Child(self._limits)
+        said = child.greet(self._setup)
+        if "refused" in said:
+            child.close()
+            raise self._uncompilable(str(said["refused"]))
+        self.isolation = said["isolation"]
+        return child
+
+    def _uncompilable(self, said: str) -> DefinitionError:
+        message = said.split("\n", 1)[0].removeprefix("SyntaxError: ")
+        return DefinitionError(
+            f"A script of this integration cannot be compiled: {message}. Correct it in the editor.",
+            code="definition.script",
+        )
+
+    def _read(self, answer: Any) -> list[list[Computed]] | Fault:
+        if isinstance(answer, dict):
+            return self._fault(answer)
+        return [[Computed(given[0] == 1, given[1:]) for given in line] for line in answer]
+
+    def _fault(self, answer: dict[str, Any]) -> Fault:
+        line = self._lines[answer["line"]] if answer["line"] < len(self._lines) else None
+        what, column, source = _script_at(line, answer["place"])
+        said = str(answer["said"])
+        number = fault_line(str(answer.get("stack", "")), source)
+        at = f" at line {number}" if number else ""
+        if answer.get("refused"):
+            sentence = f"{what} {said}."
+        elif "interrupted" in said:
+            sentence, at = f"{what} ran longer than {self._limits.seconds:g} s and was stopped.", ""
+        elif "out of memory" in said:
+            megabytes = self._limits.memory_bytes >> 20
+            sentence = f"{what} needed more than {megabytes} MB of memory and was stopped."
+        else:
+            sentence = f"{what} failed{at}: {said}"
+        return Fault(sentence=sentence, code="script", column=column, line=number or None)
+
+    def _deadly(self, died: _Died) -> Fault:
+        if died.killed:
+            sentence = f"A script ran longer than {self._limits.seconds:g} s inside one operation and was ended."
+        else:
+            sentence = "A script ended the process it ran in, as one does that needs far too much memory."
+        return Fault(sentence=sentence, code="script.killed")
+
+
+class _Child:
+    """One process. `ask` must be drained or the child closed before the next."""
+
+    def __init__(self, limits: Limits) -> None:
+        page = os.memfd_create("waybill-script-place")
+        os.ftruncate(page, mmap.PAGESIZE)
+        self._place = mmap.mmap(page, mmap.PAGESIZE)
+        setup = {
+            "page": page,
+            "parent": os.getpid(),
+            "harness": str(HERE / "harness.js"),
+            "memory_bytes": limits.memory_bytes,
+            "stack_bytes": limits.stack_bytes,
+            "seconds": limits.seconds,
+        }
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", str(HERE / "child.py"), json.dumps(setup)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                pass_fds=[page],
+                start_new_session=True,
+                bufsize=0,
+            )
+        finally:
+            os.close(page)
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._in, self._out = self._process.stdin, self._process.stdout
+        os.set_blocking(self._in.fileno(), False)
+        self._buffer = b""
+        self._closing = threading.Lock()
+
+    def greet(self, setup: bytes) -> dict[str, Any]:
+        """Hand over the scripts; give what the child says of itself."""
+        self._send(setup, STARTS_IN_SECONDS)
+        said: dict[str, Any] = json.loads(self._frame(STARTS_IN_SECONDS))
+        return said
+
+    def ask(self, batch: Sequence[str], limits: Limits) -> Iterator[Any]:
+        """Yield the answer of each document of the batch. Raises `_Died` with the culprit."""
+        if not batch:
+            return
+        self._point(0)
+        self._send(struct.pack(">I", len(batch)) + ("[" + ",".join(batch) + "]").encode(), STARTS_IN_SECONDS)
+        told = 0
+        while told < len(batch):
+            for answer in json.loads(self._frame(limits.seconds + limits.grace_seconds)):
+                told += 1
+                yield answer
+
+    def close(self) -> None:
+        with self._closing:
+            if self._process.poll() is None:
+                self._process.kill()
+            self._process.wait()
+            self._in.close()
+            self._out.close()
+
+    def _point(self, number: int) -> None:
+        struct.pack_into("q", self._place, 0, number)
+
+    def _at(self) -> int:
+        return int(struct.unpack_from("q", self._place, 0)[0])
+
+    def _send(self, payload: bytes, seconds: float) -> None:
+        data = memoryview(struct.pack(">I", len(payload)) + payload)
+        until = time.monotonic() + seconds
+        while data:
+            try:
+                _, writable, _ = select.select([], [self._in], [], max(0.0, until - time.monotonic()))
+                if not writable:
+                    raise _Died(NOBODY, killed=True)
+                data = data[os.write(self._in.fileno(), data) :]
+            except (BrokenPipeError, ValueError, OSError):
+                raise _Died(NOBODY, killed=False) from None
+
+    def _frame(self, seconds: float) -> bytes:
+        """Read one frame. A child that stays at one document for longer than `seconds` is killed."""
+        size = struct.unpack(">I", self._exactly(4, seconds))[0]
+        return self._exactly(size, seconds)
+
+    def _exactly(self, size: int, seconds: float) -> bytes:
+        at, since = self._at(), time.monotonic()
+        while len(self._buffer) < size:
+            try:
+                readable, _, _ = select.select([self._out], [], [], 0.05)
+                part = os.read(self._out.fileno(), 1 << 20) if readable else None
+            except (ValueError, OSError):
+                raise _Died(self._at(), killed=False) from None
+            if part == b"":
+                raise _Died(self._at(), killed=False)
+            if part:
+                self._buffer += part
+            if self._at() != at or part:
+                at, since = self._at(), time.monotonic()
+            elif time.monotonic() - since > seconds:
+                raise _Died(at, killed=True)
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return taken
+
+
+def _keeps_ending() -> WaybillError:
+    return WaybillError(
+        "The process that evaluates scripts ends again and again, with no document to blame. Tell an administrator: "
+        "the server's memory may be short.",
+        code="internal.scripts",
+    )
+
+
+def _calculations(line: Line) -> list[str]:
+    return [item.value for item in line.fields if item.column_type is ColumnType.CALCULATION]
+
+
+def _scripts_of(line: Line) -> list[str]:
+    return [script for script in (line.restriction, *_calculations(line)) if script]
+
+
+def _script_at(line: Line | None, place: int) -> tuple[str, str, str]:
+    """Name a script for a person: what it is, its column ("" for the restriction), its source."""
+    if line is None:
+        return "A script", "", ""
+    if place < 0:
+        return f"The restriction of {line.name}", "", line.restriction
+    calculated = [item for item in line.fields if item.column_type is ColumnType.CALCULATION]
+    if place >= len(calculated):
+        return "A script", "", ""
+    return f"The calculation of {calculated[place].target}", calculated[place].target, calculated[place].value
