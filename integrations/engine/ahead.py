@@ -2,21 +2,32 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
+LOOK_UP_SECONDS = 0.5
 
 
 class Ahead(Generic[Item]):
     """Iterates `items` in a thread, at most `steps` ahead of who consumes them, in their order.
 
-    What `items` raises is raised to the consumer in its place. Leaving the `with` stops the thread at its next item.
+    What `items` raises is raised to the consumer in its place. `meanwhile` is called now and then while the consumer
+    waits. Leaving the `with` before the end calls `interrupt`, which must make an item at work end soon.
     """
 
-    def __init__(self, items: Iterator[Item], *, steps: int = 1) -> None:
+    def __init__(
+        self,
+        items: Iterator[Item],
+        *,
+        meanwhile: Callable[[], None],
+        interrupt: Callable[[], None],
+        steps: int = 1,
+    ) -> None:
         self._items = items
+        self._meanwhile = meanwhile
+        self._interrupt = interrupt
         self._ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=steps)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="engine-ahead", daemon=True)
@@ -29,11 +40,17 @@ class Ahead(Generic[Item]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._over.set()
+        if self._thread.is_alive() and error is not None:
+            self._interrupt()
         self._thread.join()
 
     def __iter__(self) -> Iterator[Item]:
         while True:
-            item, error = self._ready.get()
+            try:
+                item, error = self._ready.get(timeout=LOOK_UP_SECONDS)
+            except queue.Empty:
+                self._meanwhile()
+                continue
             if error is not None:
                 if isinstance(error, StopIteration):
                     return

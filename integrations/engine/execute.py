@@ -215,7 +215,8 @@ class _Execution:
         settled = self._destination.enter(self._ticket_for(begun.segments + 1))
         mapper = Mapper(self._plan, seen.columns, self._scripts)
         segments = self._segments(seen, mapper, skip=begun.documents)
-        with Ahead(segments) as mapped:
+        interrupt = self._scripts.close if self._scripts else _nothing
+        with Ahead(segments, meanwhile=self._stop_if_asked, interrupt=interrupt) as mapped:
             for number, batch in enumerate(mapped, begun.segments + 1):
                 self._stop_if_asked()
                 in_doubt = number == begun.sending
@@ -335,6 +336,10 @@ class _Execution:
                     if owner in wrong:
                         values[owner].append(part(line, record))
         return values
+
+
+def _nothing() -> None:
+    """Where no script can be at work, the next item comes soon by itself."""
 
 
 def joined(batches: Sequence[MappedBatch]) -> MappedBatch:
