@@ -72,7 +72,7 @@ class Format:
         """Read the options of a source spec. Raises `DefinitionError` for one that no file could follow."""
         encoding = str(options.get("encoding") or "utf-8").lower()
         try:
-            text_codec = codecs.lookup(encoding)._is_text_encoding  # type: ignore[attr-defined]
+            text_codec = codecs.lookup(encoding)._is_text_encoding
         except LookupError:
             text_codec = False
         if not text_codec:

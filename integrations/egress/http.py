@@ -115,7 +115,8 @@ class HttpDoor:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open(self) -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig(trace_config_ctx_factory=_trace_context)
+        # aiohttp declares a class here and calls any callable; ours keeps the context that a request brings.
+        trace = aiohttp.TraceConfig(trace_config_ctx_factory=_trace_context)  # type: ignore[arg-type]
         trace.on_connection_create_end.append(_mark_sent)
         trace.on_connection_reuseconn.append(_mark_sent)
         connector = aiohttp.TCPConnector(

@@ -43,7 +43,11 @@ def connections(request: Request) -> HttpResponse:
     return render(
         request,
         "connections/connections.html",
-        {"rows": rows, "connectors": CONNECTORS.values(), "may_edit": _may_edit(request)},
+        {
+            "rows": rows,
+            "connectors": [item for item in CONNECTORS.values() if item.settings],
+            "may_edit": _may_edit(request),
+        },
     )
 
 

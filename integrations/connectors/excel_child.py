@@ -1,0 +1,121 @@
+"""Parses one workbook in a process of its own, with little memory and no way out. Started by `excel`, never imported.
+
+Gets {"workbook", "spool", "sheet", "header_row"} as its argument; writes the spool (see `connectors.spool`) and says
+{"ok": true} or {"ok": false, "sentence", "code"}.
+"""
+
+import gzip
+import json
+import resource
+import sys
+from collections import Counter
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+MEMORY_BYTES = 1 << 30
+CPU_SECONDS = 300
+BATCH_ROWS = 2_000
+COLUMNS_CAP = 16_384
+ERRORS = {"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"}
+
+
+class Refused(Exception):
+    def __init__(self, sentence: str, code: str = "source.workbook") -> None:
+        super().__init__(sentence)
+        self.sentence, self.code = sentence, code
+
+
+def main() -> dict[str, Any]:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    asked = json.loads(sys.argv[1])
+    from openpyxl import load_workbook
+
+    try:
+        book = load_workbook(asked["workbook"], read_only=True, data_only=True, keep_links=False)
+        spool(sheet_of(book, asked["sheet"]), asked["spool"], asked["header_row"])
+    except Refused as error:
+        return {"ok": False, "sentence": error.sentence, "code": error.code}
+    except MemoryError:
+        return {"ok": False, "sentence": "it needs more memory than a workbook may. Save it as CSV."}
+    except Exception as error:
+        return {"ok": False, "sentence": f"it is damaged ({type(error).__name__}). Save it again in Excel."}
+    return {"ok": True}
+
+
+def sheet_of(book: Any, name: str) -> Any:
+    sheets = {sheet.title: sheet for sheet in book.worksheets}
+    if not sheets:
+        raise Refused("it has no sheet with cells.", "source.empty")
+    if name and name not in sheets:
+        raise Refused(f"it has no sheet “{name}”. It has: {', '.join(list(sheets)[:10])}.", "source.sheet")
+    return sheets[name] if name else next(iter(sheets.values()))
+
+
+def spool(sheet: Any, path: str, header_row: int) -> None:
+    # What the file says of its own size may be a lie; without it, rows are read as they come.
+    sheet.reset_dimensions()
+    rows = sheet.iter_rows(min_row=header_row, values_only=True)
+    columns = header_of(next(rows, None), header_row)
+    width = len(columns)
+    with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as file:
+        file.write(json.dumps(columns) + "\n")
+        batch: list[list[str]] = []
+        lines: list[int] = []
+        defects: dict[int, str] = {}
+        first = 1
+        for line, row in enumerate(rows, header_row + 1):
+            values = [text_of(value) for value in row]
+            if not any(values):
+                continue
+            if any(values[width:]):
+                defects[len(batch)] = f"Row {line} has values beside the last named column."
+            wrong = next((value for value in values[:width] if value in ERRORS), None)
+            if wrong:
+                column = columns[values.index(wrong)]
+                defects[len(batch)] = f"Row {line} holds the Excel error {wrong} in {column}."
+            batch.append((values + [""] * width)[:width])
+            lines.append(line)
+            if len(batch) == BATCH_ROWS:
+                file.write(json.dumps([first, batch, lines, defects]) + "\n")
+                first += len(batch)
+                batch, lines, defects = [], [], {}
+        if batch:
+            file.write(json.dumps([first, batch, lines, defects]) + "\n")
+
+
+def header_of(row: Any, number: int) -> list[str]:
+    names = [text_of(value).strip() for value in row or ()]
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise Refused(f"row {number} of the sheet names no column. Choose the row of the column names.", "source.empty")
+    if len(names) > COLUMNS_CAP:
+        raise Refused(f"it has {len(names):,} columns; {COLUMNS_CAP:,} is the most.", "source.columns")
+    columns = [name or f"Column {place}" for place, name in enumerate(names, 1)]
+    twice = [name for name, times in Counter(columns).items() if times > 1]
+    if twice:
+        raise Refused(f"row {number} names the column “{twice[0]}” twice.", "source.duplicate_header")
+    return columns
+
+
+def text_of(value: Any) -> str:
+    """Give a cell as text: whole numbers without a point, dates as ISO 8601, text as it is."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time.min else value.isoformat(" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value.total_seconds()) if isinstance(value, timedelta) else str(value)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main()))

@@ -1,0 +1,82 @@
+"""A folder on the server's own disk, as a door for files that are too large or too many to upload."""
+
+import fnmatch
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from integrations.connectors.places import allowed_path, lies_within
+from integrations.connectors.spec import Connector, FileDoor, FoundFile, Opened, Setting, Tested
+from integrations.engine.errors import AdministratorError, DefinitionError, SourceError, WaybillError
+
+LISTED = 10_000
+
+
+def find(opened: Opened, pattern: str) -> list[FoundFile]:
+    """List the files of the folder whose names match, in the order of their names. Links out of the folders are not seen."""
+    if "/" in pattern or "\\" in pattern or "\0" in pattern:
+        raise DefinitionError(f"“{pattern}” is no file name pattern: it may not name folders. Write one such as *.csv.")
+    folder = _folder(opened)
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not fnmatch.fnmatch(entry.name, pattern) or not entry.is_file():
+                    continue
+                if lies_within(Path(entry.path).resolve(), opened.folders):
+                    status = entry.stat()
+                    found.append(
+                        FoundFile(
+                            path=entry.path, name=entry.name, size_bytes=status.st_size, changed_at=status.st_mtime
+                        )
+                    )
+                if len(found) >= LISTED:
+                    break
+    except PermissionError as error:
+        raise AdministratorError(
+            f"“{folder}” may not be read by this server. Ask its administrator for access."
+        ) from error
+    return sorted(found, key=lambda file: file.name)
+
+
+def open_file(opened: Opened, file: FoundFile) -> BinaryIO:
+    path = Path(file.path).resolve()
+    if not lies_within(path, opened.folders):
+        raise AdministratorError(f"“{file.name}” leads out of the folders that this installation opens.")
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise SourceError(
+            f"“{file.name}” can no longer be read: {error.strerror}. Run again when it is back."
+        ) from error
+
+
+def test(opened: Opened) -> Tested:
+    try:
+        files: Sequence[FoundFile] = find(opened, "*")
+    except WaybillError as error:
+        return Tested(ok=False, sentence=error.sentence, checks=(("Read the folder", False, error.sentence),))
+    words = "1 file" if len(files) == 1 else f"{len(files):,} files"
+    sentence = f"The folder can be read and holds {words}."
+    return Tested(ok=True, sentence=sentence, checks=(("Read the folder", True, sentence),))
+
+
+def _folder(opened: Opened) -> Path:
+    path = allowed_path(str(opened.settings.get("path") or ""), opened.folders)
+    if not path.is_dir():
+        raise DefinitionError(
+            f"There is no folder “{path}” on the server. Correct the path of the connection {opened.name}.",
+            code="folder.missing",
+        )
+    return path
+
+
+CONNECTOR = Connector(
+    key="folder",
+    title="Server folder",
+    summary="A folder on this server from which sources fetch their files.",
+    settings=(Setting(name="path", label="Folder", required=True, help="The full path, as the server sees it."),),
+    test=test,
+    file_door=FileDoor(title="Server folder", find=find, open=open_file),
+)

@@ -1,0 +1,249 @@
+"""JSON over HTTP: one request a record, a bounded number in flight, an idempotency key with every one.
+
+What was refused before a byte left may be sent again. What left and was not answered is *unknown*, unless the receiver
+honours the key: then a repetition changes nothing, and is made.
+"""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from integrations.connectors.spec import (
+    Connector,
+    DestinationContext,
+    DestinationKind,
+    FieldKind,
+    Opened,
+    Setting,
+    Tested,
+)
+from integrations.egress.http import Answer, HttpDoor, Outgoing, Patience, Unanswered
+from integrations.engine.batch import DELIVERED, Bucket, Delivery, MappedBatch, Problem
+from integrations.engine.errors import DefinitionError, TransientError, WaybillError, Where
+from integrations.engine.plan import Line, WriteMode
+from integrations.engine.ports import Settled, Ticket
+from integrations.engine.secret import Secret
+
+BATCH_DOCUMENTS = 200
+ANSWER_CHARS = 2_000
+METHODS = {WriteMode.INSERT: "POST", WriteMode.UPSERT: "PUT", WriteMode.UPDATE: "PATCH", WriteMode.DELETE: "DELETE"}
+
+
+class HttpJsonDestination:
+    """`engine.ports.Destination` that posts each record of a document in order of its lines."""
+
+    batch_size = BATCH_DOCUMENTS
+    settles = False
+
+    def __init__(self, context: DestinationContext) -> None:
+        self._settings = context.opened.settings
+        self._lines = context.lines
+        self._base = base_url(context.opened)
+        self.repeat_safe = bool(self._settings.get("honours_key", False))
+        self._door = HttpDoor(
+            allow_nets=context.opened.allow_nets,
+            concurrency=_number(self._settings, "concurrency", 10, 1, 100),
+            timeout=timedelta(seconds=_number(self._settings, "timeout", 30, 1, 300)),
+            patience=Patience(repeat_unanswered=self.repeat_safe),
+        )
+
+    def enter(self, ticket: Ticket) -> Settled | None:
+        return None
+
+    def deliver(self, batch: MappedBatch, ticket: Ticket) -> Delivery:
+        buckets: list[Bucket | None] = list(batch.verdicts)
+        problems: dict[int, Problem] = {}
+        counts: list[Counter[Bucket]] = []
+        for number, line in enumerate(self._lines):
+            records = batch.lines[number]
+            count: Counter[Bucket] = Counter({Bucket.RESTRICTED: records.restricted} if records.restricted else {})
+            # A document that met a problem on one line sends nothing on the next ones.
+            going = [
+                (owner, record)
+                for owner, record in zip(records.owners, records.records, strict=True)
+                if owner not in problems
+            ]
+            requests = [
+                self._request(line, record, f"{ticket.token}-{batch.documents[owner].number}-{number}-{place}")
+                for place, (owner, record) in _placed(going)
+            ]
+            results = self._door.send_all(requests)
+            if number == 0 and results and all(isinstance(r, Unanswered) and not r.sent for r in results):
+                raise _none_left(results)
+            for (owner, _), result in zip(going, results, strict=True):
+                bucket, problem = verdict(result)
+                count[bucket] += 1
+                before = buckets[owner]
+                if problem is not None and owner not in problems:
+                    problems[owner] = problem
+                    # Part of it has arrived already: that it is whole there cannot be said.
+                    buckets[owner] = Bucket.UNKNOWN if before in DELIVERED else bucket
+                elif before is None:
+                    buckets[owner] = bucket
+            count[Bucket.HELD] += len(records.owners) - len(going)
+            counts.append(+count)
+        return Delivery(
+            buckets=[bucket or Bucket.UNCHANGED for bucket in buckets],
+            problems=problems,
+            line_counts=[dict(count) for count in counts],
+        )
+
+    def close(self) -> None:
+        self._door.close()
+
+    def _request(self, line: Line, record: Sequence[Any], key: str) -> Outgoing:
+        body = {item.target: _plain(value) for item, value in zip(line.fields, record, strict=True)}
+        return Outgoing(
+            method=METHODS[line.mode],
+            url=urljoin(self._base, line.target.lstrip("/")),
+            headers={"Content-Type": "application/json", "Idempotency-Key": key, **credentials(self._settings)},
+            body=json.dumps(body, ensure_ascii=False).encode(),
+        )
+
+
+def verdict(result: Answer | Unanswered) -> tuple[Bucket, Problem | None]:
+    """Give the bucket that an answer means. Pure."""
+    if isinstance(result, Unanswered):
+        bucket, code = (Bucket.UNKNOWN, "unknown") if result.sent else (Bucket.FAILED, "destination.unreachable")
+        return bucket, Problem(sentence=result.sentence, cause=result.sentence, code=code, where=Where(stage="deliver"))
+    if 200 <= result.status < 300:
+        return (Bucket.CREATED if result.status == 201 else Bucket.UPDATED), None
+    said = result.body.decode("utf-8", "replace")[:ANSWER_CHARS]
+    bucket = Bucket.UNKNOWN if result.status >= 500 and result.status != 503 else Bucket.FAILED
+    what = "may have taken it" if bucket is Bucket.UNKNOWN else "refused it"
+    sentence = f"The destination answered {result.status} and {what}: {_first_line(said) or 'no reason given'}"
+    return bucket, Problem(
+        sentence=sentence,
+        cause=f"Answered {result.status}",
+        code=f"http.{result.status}",
+        where=Where(stage="deliver"),
+        answer=said,
+    )
+
+
+def base_url(opened: Opened) -> str:
+    """Give the address that targets are relative to. Raises `DefinitionError` for one that is none."""
+    url = str(opened.settings.get("url") or "").strip()
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise DefinitionError(
+            f"“{url}” is no address of a web service. Enter one such as https://api.example.com/v1/.", code="http.url"
+        )
+    return url if url.endswith("/") else url + "/"
+
+
+def credentials(settings: Any) -> dict[str, str]:
+    """Give the headers that prove who sends."""
+    kind = str(settings.get("auth") or "none")
+    secret = settings.get("secret")
+    text = secret.reveal() if isinstance(secret, Secret) else str(secret or "")
+    if kind == "bearer":
+        return {"Authorization": f"Bearer {text}"}
+    if kind == "basic":
+        pair = f"{settings.get('user') or ''}:{text}".encode()
+        return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
+    if kind == "header":
+        return {str(settings.get("header") or "X-API-Key"): text}
+    return {}
+
+
+def test(opened: Opened) -> Tested:
+    """Ask the base address for anything: any answer at all shows that it can be reached."""
+    try:
+        base = base_url(opened)
+        door = HttpDoor(allow_nets=opened.allow_nets, timeout=timedelta(seconds=10))
+    except WaybillError as error:
+        return Tested(ok=False, sentence=error.sentence, checks=(("Reach the address", False, error.sentence),))
+    try:
+        (result,) = door.send_all([Outgoing(method="GET", url=base, headers=credentials(opened.settings))])
+    finally:
+        door.close()
+    if isinstance(result, Unanswered):
+        return Tested(ok=False, sentence=result.sentence, checks=(("Reach the address", False, result.sentence),))
+    reached = ("Reach the address", True, f"The address answers, with status {result.status}.")
+    if result.status in (401, 403):
+        sentence = f"The address answers, but refuses the credentials ({result.status})."
+        return Tested(ok=False, sentence=sentence, checks=(reached, ("Credentials", False, sentence)))
+    return Tested(ok=True, sentence=reached[2], checks=(reached,))
+
+
+def _placed(going: Sequence[tuple[int, Any]]) -> list[tuple[int, tuple[int, Any]]]:
+    """Number the records of each document, so that each has an idempotency key of its own."""
+    seen: Counter[int] = Counter()
+    placed = []
+    for item in going:
+        placed.append((seen[item[0]], item))
+        seen[item[0]] += 1
+    return placed
+
+
+def _none_left(results: Sequence[Answer | Unanswered]) -> WaybillError:
+    first = results[0]
+    assert isinstance(first, Unanswered)
+    if first.error is not None and not isinstance(first.error, TransientError):
+        return first.error
+    return TransientError(first.sentence, code="http.unreachable")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        whole = value == value.to_integral_value() and abs(value) < 10**15
+        return int(value) if whole else float(value) if Decimal(repr(float(value))) == value else str(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _first_line(text: str) -> str:
+    return text.strip().split("\n", 1)[0][:200]
+
+
+def _number(settings: Any, name: str, default: int, least: int, most: int) -> int:
+    try:
+        value = int(settings.get(name) or default)
+    except ValueError:
+        raise DefinitionError(f"“{settings.get(name)}” is no number. Correct {name} of the connection.") from None
+    return min(max(value, least), most)
+
+
+def _open(context: DestinationContext) -> HttpJsonDestination:
+    return HttpJsonDestination(context)
+
+
+CONNECTOR = Connector(
+    key="http",
+    title="JSON over HTTP",
+    summary="Send each record as JSON to a web service, with an idempotency key.",
+    settings=(
+        Setting(name="url", label="Base address", required=True, help="Lines name paths below it."),
+        Setting(
+            name="auth",
+            label="Authentication",
+            kind=FieldKind.CHOICE,
+            default="none",
+            choices=(
+                ("none", "None"),
+                ("basic", "User and password"),
+                ("bearer", "Bearer token"),
+                ("header", "Key in a header"),
+            ),
+        ),
+        Setting(name="user", label="User"),
+        Setting(name="header", label="Header", help="For a key in a header.", default="X-API-Key"),
+        Setting(name="secret", label="Password, token or key", kind=FieldKind.SECRET),
+        Setting(name="concurrency", label="Requests at once", kind=FieldKind.NUMBER, default=10),
+        Setting(name="timeout", label="Seconds to wait for an answer", kind=FieldKind.NUMBER, default=30),
+        Setting(
+            name="honours_key",
+            label="The service honours idempotency keys",
+            kind=FieldKind.SWITCH,
+            default=False,
+            help="Then an unanswered request is sent again; otherwise its document becomes unknown.",
+        ),
+    ),
+    test=test,
+    destinations=(DestinationKind(key="http_json", title="JSON over HTTP", open=_open),),
+)
