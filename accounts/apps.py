@@ -6,4 +6,4 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import checks  # noqa: F401  (registers the policy check)
+        from accounts import checks, sign_in  # noqa: F401  (the policy check; the audit of sign-ins)

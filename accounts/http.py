@@ -10,4 +10,5 @@ class Request(HttpRequest):
     user: User
     company: Company
     membership: Membership
+    memberships: list[Membership]
     htmx: HtmxDetails

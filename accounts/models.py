@@ -122,6 +122,16 @@ class Invitation(CompanyOwned):
         return f"{self.email} as {self.get_role_display()}"
 
 
+class OwnerLink(models.Model):
+    """The one-time link with which the first Owner of a new installation comes in. Only its hash is stored."""
+
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"first visit, offered {self.created_at:%Y-%m-%d %H:%M}"
+
+
 class AuditEntry(models.Model):
     """Who changed what, when. Append-only: the database refuses an update or a delete.
 

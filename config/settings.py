@@ -190,6 +190,8 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHand
 FILE_UPLOAD_TEMP_DIR = str(DATA_DIR)
 UPLOAD_LIMIT_BYTES = int(env("UPLOAD_LIMIT_BYTES", "1048576"))
 # Roots that folder sources and SQLite files may lie in; a root may be a single file, as the Demo company's is.
+# Called with the first Owner: accounts lies below the room that makes the Demo company.
+ON_FIRST_OWNER = "integrations.management.demo.create_demo"
 DEMO_CRM = DATA_DIR / "demo_crm.db"
 FOLDERS = [*([Path(folder).resolve() for folder in env_list("FOLDERS")] or [DATA_DIR / "folders"]), DEMO_CRM]
 # Private networks that connections may reach. `make start` allows loopback; empty means none.

@@ -1,0 +1,90 @@
+"""Fetch the front-end parts anew: `python static/vendor/refresh.py`, with npm at hand and nothing else.
+
+Each part is pinned here; npm takes it from whichever registry it is set up for. What is kept of a part is what pages
+use, beside its licence. `VERSIONS` tells what lies here.
+"""
+
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+STATIC = HERE.parent
+PARTS = {
+    "@tabler/core": ("1.6.1", {"dist/css/tabler.min.css": "tabler/tabler.min.css"}),
+    "@tabler/icons": ("3.51.0", {}),
+    "@fontsource-variable/inter": (
+        "5.3.0",
+        {f"files/inter-{part}-wght-normal.woff2": f"fonts/inter-{part}.woff2" for part in ("latin", "latin-ext")},
+    ),
+    "@fontsource-variable/jetbrains-mono": (
+        "5.3.0",
+        {
+            f"files/jetbrains-mono-{part}-wght-normal.woff2": f"fonts/jetbrains-mono-{part}.woff2"
+            for part in ("latin", "latin-ext")
+        },
+    ),
+    "htmx.org": ("2.0.8", {"dist/htmx.min.js": "htmx/htmx.min.js"}),
+    "axe-core": ("4.11.0", {"axe.min.js": "../../tests/browser/vendor/axe.min.js"}),
+}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (version, files) in PARTS.items():
+            package = fetched(name, version, Path(folder))
+            for source, target in files.items():
+                place = HERE / target
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(without_map((package / source).read_bytes()))
+            licence = next(path for path in package.iterdir() if path.name.upper().startswith("LICEN"))
+            kept = name.replace("/", "-").lstrip("@")
+            (HERE / "licences").mkdir(exist_ok=True)
+            (HERE / "licences" / f"{kept}.txt").write_bytes(licence.read_bytes())
+            if name == "@tabler/icons":
+                (HERE / "tabler" / "icons.svg").write_text(sprite(package / "icons" / "outline"))
+    lines = [f"{name} {version}, licence: licences/{name.replace('/', '-').lstrip('@')}.txt" for name, (version, _) in PARTS.items()]
+    (HERE / "VERSIONS").write_text("\n".join(lines) + "\n")
+
+
+def fetched(name: str, version: str, folder: Path) -> Path:
+    """Fetch one package with npm and give the folder it unpacked to."""
+    done = subprocess.run(
+        ["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True, capture_output=True, text=True
+    )
+    target = folder / name.replace("/", "-")
+    with tarfile.open(folder / done.stdout.strip().splitlines()[-1]) as archive:
+        archive.extractall(target, filter="data")
+    return next(target.iterdir())
+
+
+def without_map(content: bytes) -> bytes:
+    """Leave out the reference to a source map that is not kept: a manifest of static files must be whole."""
+    return re.sub(rb"\n?/[*/][#@] sourceMappingURL=[^\s*]+( \*/)?", b"", content)
+
+
+def sprite(icons: Path) -> str:
+    """Make one SVG of the icons that templates and tags name."""
+    symbols = []
+    for name in sorted(used()):
+        svg = (icons / f"{name}.svg").read_text()
+        inner = re.sub(r"\s+", " ", re.search(r"<svg[^>]*>(.*)</svg>", svg, re.DOTALL)[1]).strip()
+        symbols.append(f'<symbol id="i-{name}" viewBox="0 0 24 24">{inner}</symbol>')
+    return '<svg xmlns="http://www.w3.org/2000/svg">\n' + "\n".join(symbols) + "\n</svg>\n"
+
+
+def used() -> set[str]:
+    project = STATIC.parent
+    names = set()
+    for template in (project / "templates").rglob("*.html"):
+        names |= set(re.findall(r'{% icon "([a-z0-9-]+)"', template.read_text()))
+    for module in ("tags", "navigation"):
+        names |= set(re.findall(r'icon="([a-z0-9-]+)"', (project / "integrations" / "web" / f"{module}.py").read_text()))
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())
