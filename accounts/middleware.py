@@ -49,7 +49,9 @@ class PolicyMiddleware:
         return self._refusal(request, policy)
 
     def _enter_company(self, request: HttpRequest) -> None:
-        memberships = Membership.objects.filter(user=request.user).select_related("company").order_by("company__name")
+        memberships = (
+            Membership.objects.filter(user=request.user.pk).select_related("company").order_by("company__name")
+        )
         request.memberships = list(memberships)  # type: ignore[attr-defined]
         wanted = request.session.get(ACTIVE_COMPANY)
         found = next((m for m in request.memberships if m.company_id == wanted), None)  # type: ignore[attr-defined]

@@ -167,7 +167,13 @@ def change_role(request: Request, number: int) -> HttpResponse:
     role = form.cleaned_data["role"]
     if role != Role.ADMINISTRATOR and _is_last_administrator(membership):
         return _refused_as_last(request, membership)
-    record("user.role_changed", membership.user.email, before={"role": membership.role}, after={"role": role}, request=request)
+    record(
+        "user.role_changed",
+        membership.user.email,
+        before={"role": membership.role},
+        after={"role": role},
+        request=request,
+    )
     Membership.objects.filter(pk=membership.pk).update(role=role)
     messages.success(request, f"{membership.user} is {Role(role).label} now.")
     return redirect("users")
@@ -198,9 +204,7 @@ def _is_last_administrator(membership: Membership) -> bool:
 
 
 def _refused_as_last(request: Request, membership: Membership) -> HttpResponse:
-    messages.error(
-        request, f"{membership.user} is the last Administrator. Make somebody else Administrator first."
-    )
+    messages.error(request, f"{membership.user} is the last Administrator. Make somebody else Administrator first.")
     return redirect("users")
 
 

@@ -214,6 +214,9 @@ WORKERS = int(env("WORKERS", "2"))
 # How long a run stays with a worker that gives no sign of life. It beats five times in that while.
 LEASE_SECONDS = float(env("LEASE_SECONDS", "15"))
 
+# Whoever shows this token may read /metrics/ from elsewhere; without it only this machine may.
+METRICS_TOKEN = env("METRICS_TOKEN")
+
 # The one list of periodic jobs, read by cron (`manage.py crontab add`) and by the built-in clock of `start`.
 CRONJOBS = [
     ("* * * * *", "integrations.runs.rescue.rescue"),

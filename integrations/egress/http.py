@@ -261,7 +261,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)
-        found += [cause for cause in getattr(error, "exceptions", ())]
+        found += list(getattr(error, "exceptions", ()))
         os_error = getattr(error, "os_error", None)
         error = error.__cause__ or error.__context__ or (os_error if os_error is not error else None)
     return found

@@ -5,11 +5,16 @@ import platform
 from dataclasses import dataclass
 from datetime import timedelta
 
+from celery import current_app
+from django.conf import settings
 from django.db.models.functions import Now
+from kombu.exceptions import OperationalError
 
 from integrations.models import Heartbeat
 
 WORKER = "worker "
+CLOCK = "clock"
+BROKER_SECONDS = 1
 SILENT_AFTER = timedelta(seconds=10)
 FORGOTTEN_AFTER = timedelta(days=1)
 
@@ -66,6 +71,20 @@ def beats(prefix: str = "") -> list[Beat]:
 def worker_beats() -> list[Beat]:
     """Give the last sign of life of every worker that has not stopped on purpose."""
     return beats(WORKER)
+
+
+def broker_fault() -> str:
+    """Say what is wrong with the broker; "" when it answers."""
+    if settings.CELERY_BROKER_URL.startswith("memory:"):
+        return ""
+    broker = current_app.connection_for_write(connect_timeout=BROKER_SECONDS)
+    try:
+        broker.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+    except (OperationalError, OSError) as error:
+        return type(error).__name__
+    finally:
+        broker.release()
+    return ""
 
 
 def forget_the_long_gone() -> None:

@@ -1,3 +1,100 @@
-from django.urls import URLPattern
+"""The addresses of every page: one block per menu entry."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+from django.views.generic import RedirectView
+
+from accounts.policy import signed_in
+from integrations.web import (
+    connections,
+    health,
+    previews,
+    process_lines,
+    process_source,
+    process_target,
+    processes,
+    run_panel,
+    run_summary,
+    runs,
+)
+
+urlpatterns = [
+    path("", signed_in(RedirectView.as_view(pattern_name="runs")), name="home"),
+    # Run
+    path("run/", run_panel.choose, name="run-panel"),
+    path("run/<uuid:public_id>/", run_panel.panel, name="run-panel-process"),
+    path("run/<uuid:public_id>/start/", run_panel.start, name="run-start"),
+    path("run/progress/<int:number>/", run_panel.progress, name="run-progress"),
+    path("runs/", runs.runs, name="runs"),
+    path("runs/<int:number>/summary/", run_summary.summary, name="run-summary"),
+    path("runs/<int:number>/details/", run_summary.details, name="run-details"),
+    path("runs/<int:number>/errors/", run_summary.errors, name="run-errors"),
+    path("runs/<int:number>/source-file/", run_summary.source_file, name="run-source-file"),
+    path("runs/<int:number>/source-file/download/", run_summary.download, name="run-source-download"),
+    path("runs/<int:number>/cancel/", run_summary.cancel, name="run-cancel"),
+    path("runs/<int:number>/re-run/", run_summary.run_again, name="run-rerun"),
+    # Processes
+    path("processes/", processes.processes, name="processes"),
+    path("processes/new/", processes.new, name="process-new"),
+    path("processes/<uuid:public_id>/", processes.details, name="process"),
+    path("processes/<uuid:public_id>/details/save/", processes.save_details, name="process-details-save"),
+    path("processes/<uuid:public_id>/options/", processes.options, name="process-options"),
+    path("processes/<uuid:public_id>/options/save/", processes.save_options, name="process-options-save"),
+    path("processes/<uuid:public_id>/versions/", processes.versions, name="process-versions"),
+    path(
+        "processes/<uuid:public_id>/versions/<int:number>/restore/",
+        processes.restore_version,
+        name="process-version-restore",
+    ),
+    path("processes/<uuid:public_id>/save/", processes.save, name="process-save"),
+    path("processes/<uuid:public_id>/discard/", processes.discard, name="process-discard"),
+    path("processes/<uuid:public_id>/trash/", processes.trash, name="process-trash"),
+    path("processes/<uuid:public_id>/restore/", processes.restore, name="process-restore"),
+    path("processes/<uuid:public_id>/preview/", previews.preview, name="process-preview"),
+    path("processes/<uuid:public_id>/source/", process_source.source, name="process-source"),
+    path("processes/<uuid:public_id>/source/save/", process_source.save_source, name="process-source-save"),
+    path("processes/<uuid:public_id>/source/sample/", process_source.upload_sample, name="process-sample"),
+    path("processes/<uuid:public_id>/source/columns/", process_source.read_columns, name="process-read-columns"),
+    path("processes/<uuid:public_id>/target/", process_target.target, name="process-target"),
+    path("processes/<uuid:public_id>/target/save/", process_target.save_target, name="process-target-save"),
+    path("processes/<uuid:public_id>/integration/", process_lines.integration, name="process-integration"),
+    path(
+        "processes/<uuid:public_id>/integration/<int:number>/grouping/", process_lines.grouping, name="process-grouping"
+    ),
+    path(
+        "processes/<uuid:public_id>/integration/<int:number>/grouping/save/",
+        process_lines.save_grouping,
+        name="process-grouping-save",
+    ),
+    path("processes/<uuid:public_id>/integration/<int:number>/mapping/", process_lines.mapping, name="process-mapping"),
+    path(
+        "processes/<uuid:public_id>/integration/<int:number>/mapping/save/",
+        process_lines.save_mapping,
+        name="process-mapping-save",
+    ),
+    path(
+        "processes/<uuid:public_id>/integration/<int:number>/mapping/sample/",
+        process_lines.mapping_sample,
+        name="process-mapping-sample",
+    ),
+    path(
+        "processes/<uuid:public_id>/integration/<int:number>/restriction/",
+        process_lines.restriction,
+        name="process-restriction",
+    ),
+    path(
+        "processes/<uuid:public_id>/integration/<int:number>/restriction/save/",
+        process_lines.save_restriction,
+        name="process-restriction-save",
+    ),
+    # Connections
+    path("connections/", connections.connections, name="connections"),
+    path("connections/new/<slug:connector>/", connections.new, name="connection-new"),
+    path("connections/<uuid:public_id>/", connections.connection, name="connection"),
+    path("connections/<uuid:public_id>/save/", connections.save, name="connection-save"),
+    path("connections/<uuid:public_id>/test/", connections.test, name="connection-test"),
+    path("connections/<uuid:public_id>/offers/<slug:key>/", connections.offer, name="connection-offer"),
+    path("connections/<uuid:public_id>/delete/", connections.delete, name="connection-delete"),
+    # The installation
+    path("health/", health.health, name="health"),
+    path("metrics/", health.metrics, name="metrics"),
+]

@@ -4,6 +4,7 @@ Each part is pinned here; npm takes it from whichever registry it is set up for.
 use, beside its licence. `VERSIONS` tells what lies here.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -40,13 +41,15 @@ def main() -> None:
                 place = HERE / target
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(without_map((package / source).read_bytes()))
-            licence = next(path for path in package.iterdir() if path.name.upper().startswith("LICEN"))
             kept = name.replace("/", "-").lstrip("@")
             (HERE / "licences").mkdir(exist_ok=True)
-            (HERE / "licences" / f"{kept}.txt").write_bytes(licence.read_bytes())
+            (HERE / "licences" / f"{kept}.txt").write_text(licence_of(package))
             if name == "@tabler/icons":
                 (HERE / "tabler" / "icons.svg").write_text(sprite(package / "icons" / "outline"))
-    lines = [f"{name} {version}, licence: licences/{name.replace('/', '-').lstrip('@')}.txt" for name, (version, _) in PARTS.items()]
+    lines = [
+        f"{name} {version}, licence: licences/{name.replace('/', '-').lstrip('@')}.txt"
+        for name, (version, _) in PARTS.items()
+    ]
     (HERE / "VERSIONS").write_text("\n".join(lines) + "\n")
 
 
@@ -59,6 +62,15 @@ def fetched(name: str, version: str, folder: Path) -> Path:
     with tarfile.open(folder / done.stdout.strip().splitlines()[-1]) as archive:
         archive.extractall(target, filter="data")
     return next(target.iterdir())
+
+
+def licence_of(package: Path) -> str:
+    """Give the licence's text; of a package that ships none, what it declares."""
+    for path in sorted(package.iterdir()):
+        if path.name.upper().startswith("LICEN"):
+            return path.read_text()
+    declared = json.loads((package / "package.json").read_text())
+    return f"{declared['name']} {declared['version']}: {declared['license']}. {declared.get('author', '')}\n"
 
 
 def without_map(content: bytes) -> bytes:
@@ -82,7 +94,9 @@ def used() -> set[str]:
     for template in (project / "templates").rglob("*.html"):
         names |= set(re.findall(r'{% icon "([a-z0-9-]+)"', template.read_text()))
     for module in ("tags", "navigation"):
-        names |= set(re.findall(r'icon="([a-z0-9-]+)"', (project / "integrations" / "web" / f"{module}.py").read_text()))
+        names |= set(
+            re.findall(r'icon="([a-z0-9-]+)"', (project / "integrations" / "web" / f"{module}.py").read_text())
+        )
     return names
 
 

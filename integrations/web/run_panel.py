@@ -1,0 +1,152 @@
+"""*Run an Integration*: choose, name, file, run, watch. A drawer where there is JavaScript, a page where there is none."""
+
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.http import Request
+from accounts.models import Role
+from accounts.policy import requires
+from integrations.connectors.registry import source_kind
+from integrations.models import Process, Run, StoredFile
+from integrations.runs.files import store
+from integrations.runs.request import Refused, default_name, request_run
+from integrations.web.ledger import ledger_of
+from integrations.web.runs import line_of
+
+
+@require_GET
+@requires(Role.OPERATOR)
+def choose(request: Request) -> HttpResponse:
+    """Step 1, *Select*: the integrations that can run, found by name."""
+    query = request.GET.get("q", "").strip()[:200]
+    ready = Process.objects.filter(trashed_at=None, is_active=True, versions__isnull=False).distinct().order_by("name")
+    found = ready.filter(name__icontains=query) if query else ready
+    return _panel(request, "choose", {"found": found[:200], "query": query})
+
+
+@require_GET
+@requires(Role.OPERATOR)
+def panel(request: Request, public_id: UUID) -> HttpResponse:
+    """Steps 2 to 4: what the chosen integration asks for."""
+    return _ask(request, _runnable(public_id))
+
+
+@require_POST
+@requires(Role.OPERATOR)
+def start(request: Request, public_id: UUID) -> HttpResponse:
+    """Step 5, *Run Integration*. What is refused is said beside what was typed, and nothing is lost."""
+    process = _runnable(public_id)
+    name = request.POST.get("name", "").strip()
+    again = request.POST.get("again", "")
+    try:
+        file = _uploaded(request, process)
+        if file is not None and not again and (before := _read_before(process, file)):
+            return _ask(request, process, name=name, kept=file, before=before)
+        if again == "no":
+            return _ask(request, process, name=name)
+        run = request_run(process, by=request.user, name=name, file=file)
+    except Refused as error:
+        return _ask(request, process, name=name, refused=error.sentence, status=422)
+    if request.htmx:
+        return _progress(request, run)
+    return redirect("run-summary", run.number)
+
+
+@require_GET
+@requires(Role.OPERATOR)
+def progress(request: Request, number: int) -> HttpResponse:
+    """Where the run has come to: asked again every second until it has ended."""
+    run = get_object_or_404(Run.objects.select_related("process", "version"), number=number)
+    return _progress(request, run)
+
+
+def _runnable(public_id: UUID) -> Process:
+    return get_object_or_404(
+        Process.objects.select_related("company", "default_file"), public_id=public_id, trashed_at=None
+    )
+
+
+def _ask(request: Request, process: Process, *, status: int = 200, **more: Any) -> HttpResponse:
+    version = process.newest_version
+    kind = source_kind(version.plan.source.kind) if version else None
+    context = {
+        "process": process,
+        "version": version,
+        "last": Run.objects.filter(process=process).order_by("-number").first(),
+        "takes_file": bool(kind and kind.takes_file),
+        "extensions": ", ".join(kind.extensions) if kind else "",
+        "fetches": bool(version and version.plan.source.connection),
+        "limit": settings.UPLOAD_LIMIT_BYTES,
+        "default_name": default_name(process, timezone.now()),
+        **more,
+    }
+    return _panel(request, "ask", context, status=status)
+
+
+def _progress(request: Request, run: Run) -> HttpResponse:
+    line = line_of(run)
+    seconds = line.took.total_seconds() if line.took else 0
+    ledger = ledger_of(run)
+    rate = ledger.accounted / seconds if seconds > 1 else 0
+    left = ((run.source_documents or 0) - ledger.accounted) / rate if rate and run.is_open else None
+    context = {"run": run, "line": line, "ledger": ledger, "rate": rate, "left": left}
+    template = "run_panel/_progress.html" if request.htmx.target == "progress" else "run_panel/_panel.html"
+    return render(request, template, {"step": "progress", **context}, status=286 if _has_ended(request, run) else 200)
+
+
+def _has_ended(request: Request, run: Run) -> bool:
+    # 286 is htmx's word for “do not ask again”.
+    return request.htmx.target == "progress" and not run.is_open
+
+
+def _panel(request: Request, step: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    template = "run_panel/_panel.html" if request.htmx else "run_panel/page.html"
+    return render(request, template, {"step": step, **context}, status=status)
+
+
+def _uploaded(request: Request, process: Process) -> StoredFile | None:
+    """Give the file to run with: one that was kept while a question was asked, or the upload. None: none was chosen."""
+    if kept := request.POST.get("kept", ""):
+        found = StoredFile.objects.filter(public_id=kept).first() if _is_uuid(kept) else None
+        if found is None:
+            raise Refused("The file is no longer here. Choose it again.", code="refused.file")
+        return found
+    upload = request.FILES.get("file")
+    if not isinstance(upload, UploadedFile):
+        return None
+    name = PurePath(str(upload.name)).name
+    if (upload.size or 0) > settings.UPLOAD_LIMIT_BYTES:
+        raise Refused(
+            f"“{name}” has {upload.size:,} bytes; an upload may have {settings.UPLOAD_LIMIT_BYTES:,}. "
+            "Put it into a server folder that the integration reads from, or ask the Owner for a higher limit.",
+            code="refused.size",
+        )
+    if not upload.size:
+        raise Refused(f"“{name}” is empty. Choose another file.", code="refused.empty")
+    assert upload.file is not None
+    return store(process.company, upload.file, name=name, by=request.user)
+
+
+def _read_before(process: Process, file: StoredFile) -> Run | None:
+    """Give the last run of this integration that read the same content: running it again may be a mistake."""
+    return (
+        Run.objects.filter(process=process, source_file__sha256=file.sha256, source_file__name=file.name)
+        .order_by("-number")
+        .first()
+    )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,306 @@
+"""One run in all its detail: what it did, what it left, why, and what can be done next."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count, Min
+from django.http import FileResponse, Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.http import Request
+from accounts.models import Role
+from accounts.policy import requires
+from integrations.connectors.registry import source_kind
+from integrations.connectors.spec import SourceContext
+from integrations.connectors.spool import SpooledSource
+from integrations.engine.batch import DELIVERED, Bucket, Row
+from integrations.engine.errors import WaybillError
+from integrations.engine.ports import Source
+from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
+from integrations.runs.files import path_of
+from integrations.runs.request import Refused, request_cancel, rerun
+from integrations.web.ledger import ledger_of
+from integrations.web.runs import STAGES, line_of
+
+ERRORS_A_PAGE = 50
+LINES_A_PAGE = 200
+ROWS_A_PAGE = 100
+SEGMENTS_SUMMED = 5_000
+STAGE_WORDS = {"read": "Read", "deliver": "Documents"}
+
+
+@dataclass(frozen=True)
+class LineCounts:
+    """What became of the records of one line."""
+
+    name: str
+    target: str
+    records: int
+    delivered: int
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the timeline. `x` and `width` are percent of the run's time."""
+
+    title: str
+    message: str
+    took: timedelta | None
+    x: str
+    width: str
+
+
+@require_GET
+@requires(Role.VIEWER)
+def summary(request: Request, number: int) -> HttpResponse:
+    """The Run Summary. With htmx only its live part is given."""
+    run = _found(number)
+    causes = (
+        DocumentOutcome.objects.filter(run=run)
+        .values("cause", "bucket", "stage", "column")
+        .annotate(documents=Count("pk"), example=Min("key"))
+        .order_by("-documents", "cause")
+    )
+    context = {
+        **_frame(request, run),
+        "ledger": ledger_of(run),
+        "lines": _lines(run),
+        "causes": list(causes[:20]),
+        "stages": _stages(run),
+        "comparison": _comparison(run),
+        "children": Run.objects.filter(parent=run).order_by("number")[:50],
+        "outcomes": _outcomes(run)[:5],
+        "ended": not run.is_open,
+    }
+    template = "runs/_summary.html" if request.htmx.target == "summary" else "runs/summary.html"
+    status = 286 if request.htmx.target == "summary" and not run.is_open else 200
+    return render(request, template, context, status=status)
+
+
+@require_GET
+@requires(Role.VIEWER)
+def errors(request: Request, number: int) -> HttpResponse:
+    """The documents that need attention: source values, row, column and reason."""
+    run = _found(number)
+    found = _outcomes(run)
+    cause = request.GET.get("cause", "")
+    if cause:
+        found = found.filter(cause=cause)
+    after = request.GET.get("after", "")
+    if after.isdecimal() and len(after) < 18:
+        found = found.filter(document__gt=int(after))
+    listed = list(found[: ERRORS_A_PAGE + 1])
+    context = {
+        **_frame(request, run),
+        "outcomes": listed[:ERRORS_A_PAGE],
+        "cause": cause,
+        "more": listed[ERRORS_A_PAGE - 1].document if len(listed) > ERRORS_A_PAGE else None,
+    }
+    return render(request, "runs/errors.html", context)
+
+
+@require_GET
+@requires(Role.VIEWER)
+def details(request: Request, number: int) -> HttpResponse:
+    """Additional Details: the run's log, line by line."""
+    run = _found(number)
+    lines = LogEntry.objects.filter(run=run).order_by("pk")
+    after = request.GET.get("after", "")
+    if after.isdecimal() and len(after) < 18:
+        lines = lines.filter(pk__gt=int(after))
+    listed = list(lines[: LINES_A_PAGE + 1])
+    more = listed[LINES_A_PAGE - 1].pk if len(listed) > LINES_A_PAGE else None
+    context = {**_frame(request, run), "entries": listed[:LINES_A_PAGE], "more": more, "paged": bool(after)}
+    return render(request, "runs/details.html", context)
+
+
+@require_GET
+@requires(Role.VIEWER)
+def source_file(request: Request, number: int) -> HttpResponse:
+    """The rows this run read, from the exact bytes it read."""
+    run = _found(number)
+    page = request.GET.get("page", "1")
+    at = max(int(page), 1) if page.isdecimal() and len(page) < 9 else 1
+    context: dict[str, Any] = {**_frame(request, run), "page": at}
+    if run.source_file is not None:
+        try:
+            source = _source_of(run)
+            rows = list(islice(_rows(source), (at - 1) * ROWS_A_PAGE, at * ROWS_A_PAGE + 1))
+            context |= {"columns": source.columns, "rows": rows[:ROWS_A_PAGE], "more": len(rows) > ROWS_A_PAGE}
+            source.close()
+        except WaybillError as error:
+            context["unreadable"] = error.sentence
+    return render(request, "runs/source_file.html", context)
+
+
+@require_GET
+@requires(Role.VIEWER)
+def download(request: Request, number: int) -> HttpResponse | FileResponse:
+    """The bytes this run read, under the name they came with."""
+    run = _found(number)
+    if run.source_file is None:
+        raise Http404
+    file = path_of(run.source_file).open("rb")
+    response = FileResponse(file, as_attachment=True, filename=run.source_file.name)
+    response["Content-Type"] = "application/octet-stream"
+    return response
+
+
+@require_POST
+@requires(Role.OPERATOR)
+def cancel(request: Request, number: int) -> HttpResponse:
+    """Ask the run to end at its next segment."""
+    run = _found(number)
+    if request_cancel(run, by=request.user):
+        words = "is cancelled" if not run.is_open else "ends at its next segment; what was not sent is held"
+        messages.success(request, f"Run {run.number} {words}.")
+    else:
+        messages.info(request, f"Run {run.number} had ended already, or was asked to end before.")
+    return redirect("run-summary", number)
+
+
+@require_POST
+@requires(Role.OPERATOR)
+def run_again(request: Request, number: int) -> HttpResponse:
+    """Re-Run: the same file, today's version."""
+    try:
+        again = rerun(_found(number), by=request.user)
+    except Refused as error:
+        messages.error(request, error.sentence)
+        return redirect("run-summary", number)
+    messages.success(request, f"Run {again.number} started: it does again what run {number} did.")
+    return redirect("run-summary", again.number)
+
+
+def _found(number: int) -> Run:
+    with_all = Run.objects.select_related(
+        "process", "version", "requested_by", "source_file", "parent", "cancel_requested_by", "company"
+    )
+    return get_object_or_404(with_all, number=number)
+
+
+def _frame(request: Request, run: Run) -> dict[str, Any]:
+    newest = run.process.newest_version
+    return {
+        "run": run,
+        "line": line_of(run),
+        "sentence": sentence_of(run),
+        "may_run": Role(request.membership.role).includes(Role.OPERATOR),
+        "newer_version": newest is not None and newest.pk != run.version_id,
+        "errors_count": run.documents_failed + run.documents_unknown,
+    }
+
+
+def sentence_of(run: Run) -> str:
+    """Say in one sentence what became of the run."""
+    if run.status == RunStatus.QUEUED:
+        return f"This run is queued: {run.get_waiting_for_display() or 'a worker takes it as soon as one is free'}."
+    total = run.source_documents
+    done = run.documents_created + run.documents_updated + run.documents_unchanged
+    if run.status == RunStatus.IN_PROGRESS:
+        if total is None:
+            return "The source is being read. Nothing has been sent yet."
+        return (
+            f"{done:,} of {total:,} documents are at the destination so far; it is {STAGES.get(run.stage, run.stage)}."
+        )
+    if total is None:
+        return run.reason or "Nothing was read and nothing was sent."
+    words = f"{done:,} of {total:,} documents are at the destination"
+    if run.documents_restricted:
+        words += f" and {run.documents_restricted:,} were left out on purpose"
+    return f"{words}. {run.reason}".strip()
+
+
+def _outcomes(run: Run) -> Any:
+    return DocumentOutcome.objects.filter(run=run).order_by("document")
+
+
+def _lines(run: Run) -> list[LineCounts]:
+    """Add up the records of each line over the segments of the ledger."""
+    totals = [Counter[str]() for _ in run.version.plan.lines]
+    segments = LedgerSegment.objects.filter(run=run).values_list("lines", flat=True)[:SEGMENTS_SUMMED]
+    for counts in segments:
+        for total, count in zip(totals, counts, strict=False):
+            total.update(count)
+    return [
+        LineCounts(
+            name=line.name,
+            target=line.target,
+            records=sum(total.values()),
+            delivered=sum(total[bucket] for bucket in DELIVERED),
+            counts={str(bucket): total[bucket] for bucket in Bucket},
+        )
+        for line, total in zip(run.version.plan.lines, totals, strict=True)
+    ]
+
+
+def _stages(run: Run) -> list[Stage]:
+    entries = list(StageEntry.objects.filter(run=run).order_by("pk")[:200])
+    if not entries or run.started_at is None:
+        return []
+    end = run.ended_at or timezone.now()
+    whole = max((end - run.started_at).total_seconds(), 0.001)
+    epochs = {entry.epoch for entry in entries}
+    stages = []
+    for entry in entries:
+        began = (entry.started_at - run.started_at).total_seconds()
+        took = (entry.ended_at or end) - entry.started_at
+        title = STAGE_WORDS.get(entry.stage, entry.stage.replace("_", " ").title())
+        worker = f"worker {entry.epoch} of {max(epochs)}" if len(epochs) > 1 else ""
+        width = min(max(took.total_seconds() * 100 / whole, 0.6), 100)
+        x = min(max(began * 100 / whole, 0), 100 - width)
+        message = ", ".join(filter(None, (entry.message, worker)))
+        stages.append(Stage(title, message, took, f"{x:.2f}%", f"{width:.2f}%"))
+    return stages
+
+
+def _comparison(run: Run) -> dict[str, Any] | None:
+    """Set the run beside the last good one before it."""
+    good = (
+        Run.objects.filter(
+            process=run.process,
+            number__lt=run.number,
+            status__in=[RunStatus.COMPLETED, RunStatus.COMPLETED_WITH_ERRORS],
+        )
+        .select_related("version")
+        .order_by("-number")
+        .first()
+    )
+    if good is None:
+        return None
+    rows = [
+        ("Version", good.version.number, run.version.number),
+        ("Documents", good.source_documents, run.source_documents),
+        ("Rows", good.source_rows, run.source_rows),
+        ("Need attention", line_of(good).failed, line_of(run).failed),
+    ]
+    return {
+        "good": good,
+        "rows": [(label, before, now, (now or 0) - (before or 0)) for label, before, now in rows],
+        "took": (line_of(good).took, line_of(run).took),
+    }
+
+
+def _source_of(run: Run) -> Source:
+    assert run.source_file is not None
+    spec = run.version.plan.source
+    kind = source_kind(spec.kind)
+    path = path_of(run.source_file)
+    if not kind.takes_file:
+        return SpooledSource(path)
+    return kind.open(SourceContext(spec=spec, file=path, file_name=run.source_file.name))
+
+
+def _rows(source: Source) -> Iterator[tuple[int, Row, str]]:
+    """Yield every row with its number and what is wrong with it."""
+    for batch in source.read():
+        for index, (number, row) in enumerate(zip(batch.numbers, batch.rows, strict=True)):
+            yield number, row, batch.defects.get(index, "")
