@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 
+from config import logs
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -114,9 +116,7 @@ TEMPLATES = [
 # SQLite: see the README, “Where rows are kept”. WAL needs a version without the WAL-reset fault (3.51.3 and later).
 SQLITE_JOURNAL = "WAL" if sqlite3.sqlite_version_info >= (3, 51, 3) else "TRUNCATE"
 DATABASES = {
-    "default": dj_database_url.parse(
-        env("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'waybill.sqlite3'}", conn_max_age=60, conn_health_checks=True
-    )
+    "default": dj_database_url.parse(env("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'waybill.sqlite3'}", conn_max_age=0)
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
@@ -211,6 +211,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout"
 CELERY_TASK_DEFAULT_QUEUE = "runs"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 WORKERS = int(env("WORKERS", "2"))
+WEB_WORKERS = int(env("WEB_WORKERS", "1"))
 # How long a run stays with a worker that gives no sign of life. It beats five times in that while.
 LEASE_SECONDS = float(env("LEASE_SECONDS", "15"))
 
@@ -239,4 +240,6 @@ else:
 EMAIL_TIMEOUT = 10
 
 LOG_LEVEL = env("LOG_LEVEL", "INFO")
+# "lines" for people, "json" for collectors: one object a line.
+LOGGING = logs.configuration(LOG_LEVEL, as_json=env("LOG_FORMAT", "lines") == "json")
 FAILPOINTS = env("FAILPOINTS")

@@ -1,9 +1,39 @@
-"""The people of every test: viewer Vera, operator Omar, designer Dora, administrator Ada; Mallory is elsewhere."""
+"""What every test may ask for: people, a company, real servers, a browser.
+
+Viewer Vera, operator Omar, designer Dora, administrator Ada; Mallory is elsewhere.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from accounts.models import Company, Role, User
 from tests import factories
+from tests.browser.chromium import find_chromium
+from tests.servers import Postgres, Valkey
+
+# Playwright keeps an event loop in this thread; what Django does beside it is meant.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files() -> None:
+    """Pages name their static files by content, so those are gathered once."""
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Take the triggers of the audit log off: tests empty tables between them. Their own test puts them back."""
+    from importlib import import_module
+
+    with django_db_blocker.unblock(), connection.schema_editor() as editor:
+        import_module("accounts.migrations.0002_append_only").unguard(None, editor)
 
 
 @pytest.fixture
@@ -37,3 +67,36 @@ def mallory(db: None) -> User:
     return factories.make_user(
         "mallory@elsewhere.test", company=factories.make_company("Elsewhere Ltd"), role=Role.ADMINISTRATOR
     )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL, as the other system of a connection."""
+    server = Postgres()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def valkey() -> Iterator[Valkey]:
+    """A real Valkey of one test's own: it may be killed."""
+    server = Valkey()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of a browser that has never been here."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()

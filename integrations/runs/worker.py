@@ -47,6 +47,7 @@ def look_out(name: str) -> None:
     from integrations.runs.rescue import rescue
 
     name_worker(name)
+    log.info("%s waits for runs", name)
     first_duty: Callable[[], object] = rescue
     while not is_draining():
         try:

@@ -29,7 +29,6 @@ PARTS = {
         },
     ),
     "htmx.org": ("2.0.8", {"dist/htmx.min.js": "htmx/htmx.min.js"}),
-    "axe-core": ("4.11.0", {"axe.min.js": "../../tests/browser/vendor/axe.min.js"}),
 }
 
 

@@ -1,0 +1,51 @@
+"""One part of the installation in this process: `web`, `worker [number]`, `clock` or the embedded `broker`."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from integrations.management.supervision import broker_command, die_with_parent
+
+
+class Command(BaseCommand):
+    help = __doc__ or ""
+    requires_system_checks: list[str] = []  # noqa: RUF012  (as Django declares it; `start` has checked)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("part", choices=["web", "worker", "clock", "broker"])
+        parser.add_argument("number", nargs="?", default="1")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if os.environ.get("WAYBILL_PART"):
+            # Under our own supervisor nothing may outlive it; elsewhere another one looks after us.
+            die_with_parent()
+        part = options["part"]
+        if part == "broker":
+            command = broker_command(Path(os.environ["WAYBILL_BROKER_SOCKET"]))
+            os.execv(command[0], command)
+        elif part == "web":
+            from config.server import serve
+
+            serve()
+        elif part == "worker":
+            from celery.platforms import SecurityWarning
+
+            from config.celery import app
+
+            # Whether to run as root is its administrator's choice; a warning of many lines at every start is none.
+            warnings.filterwarnings("ignore", category=SecurityWarning)
+            options_of_celery = [
+                "--pool=solo",
+                "--concurrency=1",
+                "--loglevel=INFO",
+                f"--hostname=worker-{options['number']}@%h",
+            ]
+            apart = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+            app.worker_main(["--quiet", "worker", *options_of_celery, *apart])
+        else:
+            from integrations.scheduling.clock import run
+
+            run()

