@@ -108,7 +108,7 @@ TEMPLATES = [
                 "integrations.web.navigation.navigation",
             ],
             "libraries": {"waybill": "integrations.web.tags"},
-            "builtins": ["integrations.web.tags"],
+            "builtins": ["django.templatetags.static", "integrations.web.tags"],
         },
     }
 ]

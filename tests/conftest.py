@@ -27,6 +27,14 @@ def static_files() -> None:
     call_command("collectstatic", interactive=False, verbosity=0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def served_as_in_production() -> None:
+    """Let the live server leave static files to WhiteNoise, under the names that pages use."""
+    from django.contrib.staticfiles.handlers import StaticFilesHandler
+
+    StaticFilesHandler._should_handle = lambda self, path: False
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Take the triggers of the audit log off: tests empty tables between them. Their own test puts them back."""

@@ -37,6 +37,7 @@ class PreviewDocument:
 @dataclass(frozen=True, kw_only=True)
 class Preview:
     columns: tuple[str, ...]
+    rows: Sequence[Row]
     documents: Sequence[PreviewDocument]
 
 
@@ -46,7 +47,11 @@ def preview(plan: Plan, source: Source, scripts: Scripts | None, *, rows: int = 
     seen = survey(plan, sample)
     found = list(documents(plan, sample, seen))
     batch = Mapper(plan, seen.columns, scripts).map(found)
-    return Preview(columns=seen.columns, documents=[_shown(plan, batch, i, d) for i, d in enumerate(found)])
+    return Preview(
+        columns=seen.columns,
+        rows=[row for part in sample.read() for row in part.rows],
+        documents=[_shown(plan, batch, index, document) for index, document in enumerate(found)],
+    )
 
 
 def _shown(plan: Plan, batch: MappedBatch, index: int, document: Document) -> PreviewDocument:

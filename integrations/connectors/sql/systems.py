@@ -235,11 +235,20 @@ def _fields(inspector: Inspector, table: str) -> tuple[TargetField, ...]:
             name=column["name"],
             type=_value_type(column["type"]),
             type_label=str(column["type"]),
-            required=not column["nullable"] and column["default"] is None and column.get("autoincrement") is not True,
+            required=_is_required(column, keys),
             key=column["name"] in keys,
         )
         for column in inspector.get_columns(table)
     )
+
+
+def _is_required(column: Any, keys: Sequence[str]) -> bool:
+    """Say whether a record needs a value here: not where the database makes one itself."""
+    if column["default"] is not None or column.get("identity") or column.get("autoincrement") is True:
+        return False
+    if list(keys) == [column["name"]] and str(column["type"]).upper() == "INTEGER":
+        return False  # SQLite numbers such a key by itself
+    return not column["nullable"] or column["name"] in keys
 
 
 def _value_type(column_type: Any) -> ValueType:
