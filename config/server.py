@@ -7,13 +7,16 @@ from granian.log import LogLevels
 
 
 def serve() -> None:
-    """Serve `config.asgi` until told to stop."""
+    """Serve `config.wsgi` until told to stop."""
     Granian(
-        "config.asgi:application",
+        "config.wsgi:application",
         address=settings.HOST,
         port=settings.PORT,
-        interface=Interfaces.ASGINL,
+        interface=Interfaces.WSGI,
         workers=settings.WEB_WORKERS,
+        # Every view is plain and synchronous: a thread each, and downloads are streamed. Under ASGI Django would read
+        # a whole download into memory first.
+        blocking_threads=settings.WEB_THREADS,
         log_level=LogLevels.warning,
         log_dictconfig=settings.LOGGING,
         respawn_failed_workers=True,

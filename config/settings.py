@@ -93,7 +93,7 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "config.urls"
-ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -116,7 +116,9 @@ TEMPLATES = [
 # SQLite: see the README, “Where rows are kept”. WAL needs a version without the WAL-reset fault (3.51.3 and later).
 SQLITE_JOURNAL = "WAL" if sqlite3.sqlite_version_info >= (3, 51, 3) else "TRUNCATE"
 DATABASES = {
-    "default": dj_database_url.parse(env("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'waybill.sqlite3'}", conn_max_age=0)
+    "default": dj_database_url.parse(
+        env("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'waybill.sqlite3'}", conn_max_age=60, conn_health_checks=True
+    )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
@@ -212,6 +214,7 @@ CELERY_TASK_DEFAULT_QUEUE = "runs"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 WORKERS = int(env("WORKERS", "2"))
 WEB_WORKERS = int(env("WEB_WORKERS", "1"))
+WEB_THREADS = int(env("WEB_THREADS", "8"))
 # How long a run stays with a worker that gives no sign of life. It beats five times in that while.
 LEASE_SECONDS = float(env("LEASE_SECONDS", "15"))
 

@@ -112,13 +112,13 @@ class _Execution:
             self._position = self._journal.position()
             if not self._position.segments:
                 self._task(Stage.INTEGRATION_PRE)
-            self._journal.entered("read")
+            self._journal.entered("read", "all of the source, before anything is sent")
             seen = self._survey()
             if not seen.rows:
                 outcome = self._without_data()
             else:
                 self._task(Stage.VALIDATION)
-                self._journal.entered("deliver")
+                self._journal.entered("deliver", f"{seen.rows:,} rows in {seen.documents:,} documents")
                 self._deliver_all(seen)
                 outcome = self._well()
         except Fenced:

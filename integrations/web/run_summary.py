@@ -22,6 +22,7 @@ from integrations.connectors.spec import SourceContext
 from integrations.connectors.spool import SpooledSource
 from integrations.engine.batch import DELIVERED, Bucket, Row
 from integrations.engine.errors import WaybillError
+from integrations.engine.plan import ColumnType
 from integrations.engine.ports import Source
 from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
 from integrations.runs.files import path_of
@@ -100,7 +101,7 @@ def errors(request: Request, number: int) -> HttpResponse:
     listed = list(found[: ERRORS_A_PAGE + 1])
     context = {
         **_frame(request, run),
-        "outcomes": listed[:ERRORS_A_PAGE],
+        "outcomes": [(outcome, _blamed(run, outcome)) for outcome in listed[:ERRORS_A_PAGE]],
         "cause": cause,
         "more": listed[ERRORS_A_PAGE - 1].document if len(listed) > ERRORS_A_PAGE else None,
     }
@@ -221,6 +222,19 @@ def sentence_of(run: Run) -> str:
 
 def _outcomes(run: Run) -> Any:
     return DocumentOutcome.objects.filter(run=run).order_by("document")
+
+
+def _blamed(run: Run, outcome: DocumentOutcome) -> set[str]:
+    """Name the source columns to mark: the one at fault, or the one that its target field is mapped from."""
+    if not outcome.column:
+        return set()
+    mapped = {
+        item.value
+        for line in run.version.plan.lines
+        for item in line.fields
+        if item.target == outcome.column and item.column_type is ColumnType.SOURCE_COLUMN
+    }
+    return mapped | {outcome.column}
 
 
 def _lines(run: Run) -> list[LineCounts]:

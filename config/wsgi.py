@@ -5,8 +5,8 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
-from django.core.asgi import get_asgi_application
-from granian.utils.proxies import wrap_asgi_with_proxy_headers
+from django.core.wsgi import get_wsgi_application
+from granian.utils.proxies import wrap_wsgi_with_proxy_headers
 
 from integrations.management.supervision import die_with_parent
 
@@ -14,6 +14,6 @@ if os.environ.get("WAYBILL_PART"):
     # The server's own worker processes: none may outlive the server.
     die_with_parent()
 
-application = get_asgi_application()
+application = get_wsgi_application()
 if settings.TRUSTED_PROXIES:
-    application = wrap_asgi_with_proxy_headers(application, trusted_hosts=settings.TRUSTED_PROXIES)
+    application = wrap_wsgi_with_proxy_headers(application, trusted_hosts=settings.TRUSTED_PROXIES)

@@ -1,0 +1,252 @@
+"""kill -9 at any moment: the run ends by itself, each document is there exactly once, and the ledger says so."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.installation import LEASE_SECONDS, Installation
+from tests.faults.service import Service
+from tests.servers import Postgres, Valkey
+
+SEED = int(os.environ.get("WAYBILL_FAULTS_SEED", "20261124"))
+MOMENTS = int(os.environ.get("WAYBILL_FAULTS_MOMENTS", "20"))
+ROWS = 600
+SEGMENT = 40
+PLACES = (
+    "perform.claimed",
+    "perform.pinned",
+    "journal.sending",
+    "execute.before_deliver",
+    "execute.after_deliver",
+    "journal.before_settle",
+    "journal.in_settle",
+    "journal.settled",
+    "execute.after_settle",
+    "perform.before_finish",
+    "perform.finished",
+)
+ONCE = ("perform.claimed", "perform.pinned", "perform.before_finish", "perform.finished")
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Valkey]:
+    server = Valkey()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory, broker: Valkey) -> Iterator[Installation]:
+    with Installation(tmp_path_factory.mktemp("faults"), broker) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    made = Service()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_worker_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "installation" in request.fixturenames:
+        for worker in request.getfixturevalue("installation").workers:
+            if worker.process.poll() is None:
+                worker.signal(signal.SIGCONT)
+                worker.kill()
+
+
+def define(
+    on: Installation, name: str, mode: str, *, url: str = "", honours_key: bool = False, rows: int = ROWS
+) -> str:
+    on.define(name=name, mode=mode, rows=rows, folder=str(on.folder), segment=SEGMENT, url=url, honours_key=honours_key)
+    return name
+
+
+def undisturbed(on: Installation, mode: str, **more: Any) -> dict[str, Any]:
+    """What a run that nobody disturbs leaves behind."""
+    name = define(on, f"undisturbed_{mode}_{time.monotonic_ns()}", mode, **more)
+    number = on.request(name=name)
+    worker = on.worker()
+    on.ended(number)
+    worker.kill()
+    found: dict[str, Any] = on.account(number=number)
+    if mode != "http":
+        found["rows"] = on.rows(name)["records"]
+    assert found["balanced"] and found["status"] == "completed_with_errors"
+    return found
+
+
+def left_by(on: Installation, name: str, number: int, mode: str) -> dict[str, Any]:
+    found: dict[str, Any] = on.account(number=number)
+    if mode != "http":
+        rows = on.rows(name)
+        assert not rows["times"] or max(rows["times"].values()) == 1, "a document is there more than once"
+        found["rows"] = rows["records"]
+    return found
+
+
+def disturb(on: Installation, number: int, moment: float) -> None:
+    """Kill whoever holds the run, `moment` seconds after it was claimed."""
+    on.claimed(number)
+    time.sleep(moment)
+    holder = on.holder(on.state(number=number))
+    if holder is not None:
+        holder.kill()
+
+
+@pytest.mark.parametrize("mode", ["upsert", "insert", "http"])
+def test_a_worker_killed_at_random_moments_loses_and_repeats_nothing(
+    installation: Installation, service: Service, mode: str
+) -> None:
+    more = {"url": service.url, "honours_key": True} if mode == "http" else {}
+    expected = undisturbed(installation, mode, **more)
+    moments = random.Random(f"{SEED} {mode}")
+    killed = 0
+    for turn in range(MOMENTS):
+        name = define(installation, f"{mode}_{turn}", mode, **more)
+        service.clear()
+        while sum(worker.process.poll() is None for worker in installation.workers) < 2:
+            installation.worker()
+        number = installation.request(name=name)
+        disturb(installation, number, moments.uniform(0, 0.6))
+        seen = installation.ended(number)
+        killed += seen["epoch"] > 1
+        assert left_by(installation, name, number, mode) == expected, f"seed {SEED}, moment {turn}"
+        if mode == "http":
+            delivered = sorted(key for key, bucket in expected["buckets"].items() if bucket == "created")
+            assert sorted(body["number"] for body in service.bodies.values()) == delivered, (
+                f"seed {SEED}, moment {turn}"
+            )
+    assert killed >= MOMENTS // 3, "most moments have to fall into the run, or this shows nothing"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_worker_killed_at_a_named_place_is_replaced(installation: Installation, place: str) -> None:
+    expected = undisturbed(installation, "insert", rows=200)
+    name = define(installation, f"at_{place}_{time.monotonic_ns()}", "insert", rows=200)
+    dying = installation.worker(failpoints=f"{place}:{1 if place in ONCE else 3}=kill")
+    number = installation.request(name=name)
+    dying.process.wait(30)
+    installation.worker()
+    seen = installation.ended(number)
+    assert left_by(installation, name, number, "insert") == expected
+    assert seen["epoch"] == (1 if place == "perform.finished" else 2)
+    if place not in ("perform.finished",):
+        assert any("fell silent" in line for line in installation.log(number=number)), "the log tells what happened"
+
+
+def test_a_service_that_honours_no_key_gets_nothing_twice_and_the_doubt_is_named(
+    installation: Installation, service: Service
+) -> None:
+    service.clear()
+    name = define(installation, "http_in_doubt", "http", url=service.url)
+    dying = installation.worker(failpoints="execute.after_deliver:2=kill")
+    number = installation.request(name=name)
+    dying.process.wait(30)
+    installation.worker()
+    installation.ended(number)
+    found = installation.account(number=number)
+    assert max(service.arrivals.values()) == 1
+    unknown = {key for key, bucket in found["buckets"].items() if bucket == "unknown"}
+    assert unknown, "what was under way when the worker died is unknown, and said so"
+    assert unknown <= set(service.arrivals), "and nothing else is"
+    assert found["balanced"]
+
+
+def test_a_worker_that_kills_every_worker_is_parked_as_failed(installation: Installation) -> None:
+    name = define(installation, "deadly", "upsert", rows=100)
+    number = installation.request(name=name)
+    for _ in range(3):
+        installation.worker(failpoints="execute.before_deliver:1=kill").process.wait(30)
+    installation.worker()
+    seen = installation.ended(number)
+    assert seen["status"] == "failed"
+    assert "3" in seen["reason"] or "three" in seen["reason"]
+
+
+def test_the_broker_is_killed_in_the_middle_and_nothing_waits_for_it(
+    installation: Installation, broker: Valkey
+) -> None:
+    expected = undisturbed(installation, "upsert")
+    names = [define(installation, f"without_broker_{n}", "upsert") for n in (1, 2)]
+    installation.worker()
+    first = installation.request(name=names[0])
+    installation.claimed(first)
+    broker.kill()
+    second = installation.request(name=names[1])
+    installation.ended(first)
+    installation.ended(second)
+    broker.start()
+    for name, number in zip(names, (first, second), strict=True):
+        assert left_by(installation, name, number, "upsert") == expected
+
+
+def test_a_message_delivered_many_times_to_two_workers_changes_nothing(installation: Installation) -> None:
+    expected = undisturbed(installation, "insert")
+    name = define(installation, "rung", "insert")
+    installation.worker()
+    installation.worker()
+    number = installation.request(name=name)
+    installation.ring(number=number, times=10)
+    seen = installation.ended(number)
+    installation.ring(number=number, times=10)
+    time.sleep(0.5)
+    assert left_by(installation, name, number, "insert") == expected
+    assert seen["epoch"] == 1, "one worker had it, once"
+
+
+def test_a_worker_that_wakes_after_losing_its_lease_changes_nothing(installation: Installation) -> None:
+    expected = undisturbed(installation, "insert")
+    name = define(installation, "zombie", "insert")
+    sleeper = installation.worker(failpoints="execute.before_deliver:3=sleep:0.05")
+    number = installation.request(name=name)
+    installation.wait(number, until=lambda seen: seen["segments"] >= 3, what="deliver")
+    sleeper.signal(signal.SIGSTOP)
+    time.sleep(LEASE_SECONDS + 0.3)
+    installation.worker()
+    seen = installation.ended(number)
+    sleeper.signal(signal.SIGCONT)
+    time.sleep(1.0)
+    assert seen["epoch"] == 2
+    assert left_by(installation, name, number, "insert") == expected
+    assert installation.state(number=number)["epoch"] == 2
+
+
+def test_a_worker_that_is_asked_to_stop_hands_its_run_over_at_a_segment(installation: Installation) -> None:
+    expected = undisturbed(installation, "upsert")
+    name = define(installation, "handed_over", "upsert")
+    first = installation.worker(failpoints="execute.after_settle:1=sleep:0.1")
+    number = installation.request(name=name)
+    installation.wait(number, until=lambda seen: seen["segments"] >= 2, what="deliver")
+    assert first.stop() < 8
+    handed = installation.state(number=number)
+    assert handed["owner"] == "" and handed["deaths"] == 0
+    installation.worker()
+    installation.ended(number)
+    assert left_by(installation, name, number, "upsert") == expected
+    assert any("handed it back" in line for line in installation.log(number=number))
+
+
+def test_the_same_holds_with_rows_in_postgresql(tmp_path: Path, broker: Valkey, postgres: Postgres) -> None:
+    with Installation(tmp_path, broker, database_url=postgres.url) as installation:
+        expected = undisturbed(installation, "insert")
+        moments = random.Random(f"{SEED} postgres")
+        for turn in range(MOMENTS // 4):
+            name = define(installation, f"pg_{turn}", "insert")
+            while sum(worker.process.poll() is None for worker in installation.workers) < 2:
+                installation.worker()
+            number = installation.request(name=name)
+            disturb(installation, number, moments.uniform(0, 0.6))
+            installation.ended(number)
+            assert left_by(installation, name, number, "insert") == expected, f"seed {SEED}, moment {turn}"
