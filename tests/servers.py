@@ -62,8 +62,12 @@ class Postgres:
         installed = Path(spec.origin).parent / "pginstall"
         if self._user is None:
             return installed / "bin"
-        copy = self._folder / "pginstall"
+        package = installed.parent
+        copy = self._folder / package.name / "pginstall"
         shutil.copytree(installed, copy, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, self._folder / libraries.name)
         owner = pwd.getpwnam(self._user)
         os.chown(self._folder, owner.pw_uid, owner.pw_gid)
         return copy / "bin"

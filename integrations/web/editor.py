@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from accounts.audit import record
 from django.contrib import messages
 from django.forms import BaseFormSet, Form
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
+from accounts.audit import record
 from accounts.http import Request
 from accounts.models import Role
 from integrations.engine.plan import Plan

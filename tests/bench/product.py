@@ -66,7 +66,6 @@ def plan_for(connection: Connection) -> Plan:
 
 def prepare(source: Path, target: Path) -> None:
     from integrations.connectors.registry import connector
-
     from integrations.runs.connections import opened
     from integrations.runs.files import store
     from integrations.runs.request import request_run

@@ -27,13 +27,12 @@ class Command(BaseCommand):
             command = broker_command(Path(os.environ["WAYBILL_BROKER_SOCKET"]))
             os.execv(command[0], command)
         elif part == "web":
-            from config.server import serve
+            from integrations.management.web_server import serve
 
             serve()
         elif part == "worker":
+            from celery import current_app
             from celery.platforms import SecurityWarning
-
-            from config.celery import app
 
             # Whether to run as root is its administrator's choice; a warning of many lines at every start is none.
             warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -44,7 +43,7 @@ class Command(BaseCommand):
                 f"--hostname=worker-{options['number']}@%h",
             ]
             apart = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-            app.worker_main(["--quiet", "worker", *options_of_celery, *apart])
+            current_app.worker_main(["--quiet", "worker", *options_of_celery, *apart])
         else:
             from integrations.scheduling.clock import run
 

@@ -8,11 +8,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from accounts.audit import record
 from django.conf import settings
 from django.db import transaction
 from django_scopes import scope
 
+from accounts.audit import record
 from accounts.keys import new_data_key
 from accounts.models import Company, Membership, Role, User
 from integrations.connectors.registry import connector

@@ -1,0 +1,181 @@
+"""JSON over HTTP against a real server on loopback."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from integrations.connectors import http_json
+from integrations.connectors.spec import Opened
+from integrations.engine.batch import Bucket
+from integrations.engine.errors import DefinitionError, TransientError
+from integrations.engine.secret import Secret
+from tests.connectors.contract import Contract, deliver, open_destination
+from tests.servers import free_port
+
+
+class Server:
+    """Answers 422 to a record without a name, 500 to one named "broken", and drops the line at one named "gone"."""
+
+    kind = "http_json"
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, dict[str, str], dict[str, Any]]] = []
+        self.busy = 0
+        self.settings: dict[str, Any] = {}
+        self._at_once = 0
+        self.most_at_once = 0
+        self._lock = threading.Lock()
+        world = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                with world._lock:
+                    world._at_once += 1
+                    world.most_at_once = max(world.most_at_once, world._at_once)
+                try:
+                    self._answer()
+                finally:
+                    with world._lock:
+                        world._at_once -= 1
+
+            def _answer(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+                with world._lock:
+                    if world.busy:
+                        world.busy -= 1
+                        return self._say(503, "busy", {"Retry-After": "0"})
+                    world.requests.append((self.command, self.path, dict(self.headers), body))
+                if body.get("name") == "gone":
+                    self.close_connection = True
+                    return None
+                if body.get("name") == "broken":
+                    return self._say(500, "oh no")
+                if "name" in body and body["name"] is None:
+                    return self._say(422, "no name given")
+                return self._say(201, "{}")
+
+            do_GET = do_POST = do_PUT = answer
+
+            def _say(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(text)), **(headers or {})}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *words: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1/"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def opened(self) -> Opened:
+        settings = {"url": self.url, "timeout": 5, **self.settings}
+        return Opened(public_id="c", name="CRM", settings=settings, allow_nets=["127.0.0.0/8"])
+
+    def numbers(self) -> list[str]:
+        return sorted(body["number"] for _, _, _, body in self.requests if body["name"] not in (None, "broken", "gone"))
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def world() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.stop()
+
+
+class TestHttpJson(Contract):
+    """The same promises as every destination."""
+
+
+def test_each_record_carries_its_own_key_that_stays_the_same_when_sent_again(world: Server) -> None:
+    for _ in range(2):
+        destination = open_destination(world)
+        deliver(destination, ("1", "a"), ("2", "b"))
+        destination.close()
+    keys = sorted(headers["Idempotency-Key"] for _, _, headers, _ in world.requests)
+    assert keys == ["token-1-0-0", "token-1-0-0", "token-2-0-0", "token-2-0-0"]
+    assert {path for _, path, _, _ in world.requests} == {"/v1/customers"}
+
+
+def test_an_answer_of_500_or_none_is_unknown(world: Server) -> None:
+    destination = open_destination(world)
+    delivery = deliver(destination, ("1", "a"), ("2", "broken"), ("3", "gone"))
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED, Bucket.UNKNOWN, Bucket.UNKNOWN]
+    assert not destination.repeat_safe
+    assert "500" in delivery.problems[1].sentence
+
+
+def test_a_busy_service_is_asked_again(world: Server) -> None:
+    world.busy = 2
+    destination = open_destination(world)
+    delivery = deliver(destination, ("1", "a"))
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED]
+
+
+def test_the_bound_on_requests_at_once_is_kept(world: Server) -> None:
+    world.settings = {"concurrency": 3}
+    destination = open_destination(world)
+    deliver(destination, *[(str(n), "a") for n in range(60)])
+    destination.close()
+    assert 1 < world.most_at_once <= 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "header", "value"),
+    [
+        ({"auth": "bearer", "secret": Secret("s3cret")}, "Authorization", "Bearer s3cret"),
+        ({"auth": "basic", "user": "u", "secret": Secret("p")}, "Authorization", "Basic dTpw"),
+        ({"auth": "header", "header": "X-Key", "secret": Secret("k")}, "X-Key", "k"),
+    ],
+)
+def test_credentials_go_with_every_request(world: Server, settings: dict[str, Any], header: str, value: str) -> None:
+    world.settings = settings
+    destination = open_destination(world)
+    deliver(destination, ("1", "a"))
+    destination.close()
+    assert world.requests[0][2][header] == value
+
+
+def test_a_service_that_cannot_be_reached_takes_nothing_and_is_tried_later() -> None:
+    class Nowhere:
+        kind = "http_json"
+
+        def opened(self) -> Opened:
+            url = f"http://127.0.0.1:{free_port()}/"
+            return Opened(public_id="c", name="CRM", settings={"url": url}, allow_nets=["127.0.0.0/8"])
+
+        def numbers(self) -> list[str]:
+            return []
+
+    destination = open_destination(Nowhere())
+    with pytest.raises(TransientError):
+        deliver(destination, ("1", "a"), ("2", "b"))
+    destination.close()
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x/", "http://u:p@x/", "//x", "http://"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(DefinitionError, match="no address"):
+        http_json.base_url(Opened(public_id="c", name="CRM", settings={"url": url}))
+
+
+def test_a_test_says_whether_the_address_answers(world: Server) -> None:
+    assert http_json.test(world.opened()).ok
+    closed = Opened(public_id="c", name="CRM", settings={"url": world.url})
+    assert "private network" in http_json.test(closed).sentence

@@ -1,0 +1,323 @@
+"""SQL databases, the same promises on SQLite and on PostgreSQL."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from integrations.connectors import sql
+from integrations.connectors.registry import source_kind
+from integrations.connectors.spec import Opened, SourceContext
+from integrations.connectors.sql import marker
+from integrations.engine.batch import Bucket, Delivery, LineRecords, Problem
+from integrations.engine.errors import AdministratorError, DefinitionError, Fenced, SourceError
+from integrations.engine.plan import FieldMap, Line, SourceSpec, ValueType, WriteMode
+from integrations.engine.secret import Secret
+from tests.connectors.contract import LINE, Contract, batch_of, deliver, open_destination, ticket
+from tests.servers import Postgres
+
+TABLES = """
+CREATE TABLE customers (
+    number TEXT PRIMARY KEY,
+    name TEXT NOT NULL CONSTRAINT name_is_short CHECK (length(name) < 20),
+    amount NUMERIC(12, 2),
+    since DATE
+);
+CREATE TABLE items (
+    number TEXT NOT NULL,
+    line INTEGER NOT NULL CONSTRAINT line_is_positive CHECK (line > 0),
+    PRIMARY KEY (number, line)
+);
+"""
+UPSERT = Line(
+    name="Customer",
+    target="customers",
+    keys=("number",),
+    fields=(
+        FieldMap(target="number"),
+        FieldMap(target="name"),
+        FieldMap(target="amount", type=ValueType.DECIMAL),
+        FieldMap(target="since", type=ValueType.DATE),
+    ),
+)
+ITEMS = Line(
+    name="Item",
+    target="items",
+    keys=("number", "line"),
+    grouped=False,
+    fields=(FieldMap(target="number"), FieldMap(target="line", type=ValueType.INTEGER)),
+)
+ACME = ("1", "Acme", Decimal("10.50"), date(2026, 1, 31))
+
+
+class SqliteWorld:
+    kind = "sql"
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "crm.db"
+        with closing(sqlite3.connect(self.path)) as database:
+            database.executescript(TABLES)
+
+    def opened(self) -> Opened:
+        return Opened(
+            public_id="c", name="CRM", settings={"system": "sqlite", "path": str(self.path)}, folders=[self.path.parent]
+        )
+
+    def ask(self, query: str) -> list[Any]:
+        with closing(sqlite3.connect(self.path)) as database:
+            found = database.execute(query).fetchall()
+            database.commit()
+            return found
+
+    def numbers(self) -> list[str]:
+        return [row[0] for row in self.ask("SELECT number FROM customers ORDER BY number")]
+
+
+class PostgresWorld:
+    kind = "sql"
+
+    def __init__(self, server: Postgres, schema: str) -> None:
+        self.server, self.schema = server, schema
+        with psycopg.connect(server.url, autocommit=True) as database:
+            database.execute(f"CREATE DATABASE {schema}")
+        with psycopg.connect(self.url, autocommit=True) as database:
+            database.execute(TABLES)
+
+    @property
+    def url(self) -> str:
+        return self.server.url.rsplit("/", 1)[0] + "/" + self.schema
+
+    def opened(self) -> Opened:
+        settings = {
+            "system": "postgresql",
+            "host": "127.0.0.1",
+            "port": self.server.port,
+            "database": self.schema,
+            "user": "postgres",
+            "password": Secret("unused"),
+        }
+        return Opened(public_id="c", name="CRM", settings=settings, allow_nets=["127.0.0.0/8"])
+
+    def ask(self, query: str) -> list[Any]:
+        with psycopg.connect(self.url, autocommit=True) as database:
+            cursor = database.execute(query)
+            return cursor.fetchall() if cursor.description else []
+
+    def numbers(self) -> list[str]:
+        return [row[0] for row in self.ask("SELECT number FROM customers ORDER BY number")]
+
+
+made = iter(range(1_000))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> SqliteWorld | PostgresWorld:
+    if request.param == "sqlite":
+        return SqliteWorld(tmp_path)
+    return PostgresWorld(request.getfixturevalue("postgres"), f"crm_{next(made)}")
+
+
+@pytest.fixture
+def marked(world: Any) -> Any:
+    """A database with the delivery marker."""
+    sql.create_marker(world.opened())
+    return world
+
+
+class TestSql(Contract):
+    """Without the marker."""
+
+
+class TestSqlWithMarker(Contract):
+    """With the marker in the same transaction."""
+
+    @pytest.fixture(autouse=True)
+    def with_marker(self, marked: Any) -> Iterator[None]:
+        yield
+
+
+def test_an_upsert_says_created_then_unchanged_then_updated(world: Any) -> None:
+    destination = open_destination(world, UPSERT)
+    assert deliver(destination, ACME).buckets == [Bucket.CREATED]
+    assert deliver(destination, ACME).buckets == [Bucket.UNCHANGED]
+    assert deliver(destination, (*ACME[:2], Decimal("10.51"), ACME[3])).buckets == [Bucket.UPDATED]
+    assert deliver(destination, (*ACME[:2], None, ACME[3])).buckets == [Bucket.UPDATED]
+    assert deliver(destination, (*ACME[:2], None, ACME[3])).buckets == [Bucket.UNCHANGED]
+    destination.close()
+
+
+def test_leading_zeros_are_kept(world: Any) -> None:
+    destination = open_destination(world, UPSERT)
+    deliver(destination, ("00123", "Zeros", None, None))
+    destination.close()
+    assert world.numbers() == ["00123"]
+
+
+def test_a_key_that_comes_twice_in_a_segment_is_written_in_order(world: Any) -> None:
+    destination = open_destination(world, UPSERT)
+    delivery = deliver(destination, ("1", "first", None, None), ("2", "other", None, None), ("1", "last", None, None))
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED, Bucket.CREATED, Bucket.UPDATED]
+    assert world.ask("SELECT name FROM customers WHERE number = '1'") == [("last",)]
+
+
+def test_all_lines_of_a_document_are_written_or_none(world: Any) -> None:
+    destination = open_destination(world, UPSERT, ITEMS)
+    batch = batch_of(("1", "a", None, None), ("2", "b", None, None), ("3", "c", None, None))
+    batch.lines.append(LineRecords(records=[["1", 1], ["1", 2], ["2", 1], ["2", -1], ["3", 1]], owners=[0, 0, 1, 1, 2]))
+    delivery = destination.deliver(batch, ticket())
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED, Bucket.FAILED, Bucket.CREATED]
+    assert world.numbers() == ["1", "3"]
+    assert world.ask("SELECT count(*) FROM items") == [(3,)]
+    assert delivery.problems[1].where.column == "line"
+    assert "line_is_positive" in delivery.problems[1].sentence
+
+
+def test_many_refused_documents_are_each_found(world: Any) -> None:
+    destination = open_destination(world, UPSERT)
+    records = [(str(n), "x" * 30 if n % 7 == 0 else "fine", None, None) for n in range(1, 101)]
+    delivery = deliver(destination, *records)
+    destination.close()
+    failed = {index + 1 for index, bucket in enumerate(delivery.buckets) if bucket is Bucket.FAILED}
+    assert failed == {n for n in range(1, 101) if n % 7 == 0}
+    assert len(world.numbers()) == 100 - len(failed)
+    assert "“xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx” in name is refused by the rule name_is_short of customers." in {
+        problem.sentence for problem in delivery.problems.values()
+    }
+
+
+def test_an_empty_required_column_is_named(world: Any) -> None:
+    destination = open_destination(world, UPSERT)
+    delivery = deliver(destination, ("1", None, None, None))
+    destination.close()
+    assert delivery.problems[0].sentence == "name may not be empty in customers."
+    assert delivery.problems[0].where.column == "name"
+
+
+def test_an_insert_of_what_is_there_names_the_key(world: Any) -> None:
+    destination = open_destination(world, LINE)
+    deliver(destination, ("1", "a"))
+    delivery = deliver(destination, ("1", "b"))
+    destination.close()
+    assert delivery.problems[0].sentence == "customers already holds a record with number “1”."
+
+
+def test_an_update_of_what_is_not_there_fails_and_the_others_are_written(world: Any) -> None:
+    destination = open_destination(world, LINE)
+    deliver(destination, ("1", "a"), ("3", "c"))
+    destination.close()
+    destination = open_destination(world, Line(**{**LINE.__dict__, "mode": WriteMode.UPDATE}))
+    delivery = deliver(destination, ("1", "A"), ("2", "B"), ("3", "c"))
+    destination.close()
+    assert delivery.buckets == [Bucket.UPDATED, Bucket.FAILED, Bucket.UNCHANGED]
+    assert delivery.problems[1].sentence == "customers holds no record 2, and the line Customer only updates."
+
+
+def test_a_delete_says_what_was_there(world: Any) -> None:
+    destination = open_destination(world, LINE)
+    deliver(destination, ("1", "a"))
+    destination.close()
+    destination = open_destination(world, Line(**{**LINE.__dict__, "mode": WriteMode.DELETE}))
+    assert deliver(destination, ("1", "a"), ("2", "b")).buckets == [Bucket.UPDATED, Bucket.UNCHANGED]
+    destination.close()
+    assert world.numbers() == []
+
+
+def test_a_segment_is_committed_once_and_its_answer_is_remembered(marked: Any) -> None:
+    first = open_destination(marked, LINE)
+    assert first.settles
+    entered = first.enter(ticket(1))
+    assert entered is not None and entered.segment == 0
+    answer = deliver(first, ("1", "a"), ("2", None))
+    again = first.deliver(batch_of(("1", "a"), ("2", None)), ticket(1))
+    first.close()
+    assert again.buckets == answer.buckets == [Bucket.CREATED, Bucket.FAILED]
+    assert again.problems == answer.problems
+    second = open_destination(marked, LINE)
+    settled = second.enter(ticket(2, epoch=2))
+    second.close()
+    assert settled is not None and settled.segment == 1
+    assert settled.delivery is not None and settled.delivery.buckets == answer.buckets
+
+
+def test_a_worker_of_an_older_epoch_can_commit_nothing(marked: Any) -> None:
+    old, new = open_destination(marked, LINE), open_destination(marked, LINE)
+    old.enter(ticket(1, epoch=1))
+    new.enter(ticket(1, epoch=2))
+    with pytest.raises(Fenced):
+        old.deliver(batch_of(("1", "a")), ticket(1, epoch=1))
+    with pytest.raises(Fenced):
+        old.enter(ticket(1, epoch=1))
+    assert marked.numbers() == []
+    new.deliver(batch_of(("1", "a")), ticket(1, epoch=2))
+    old.close()
+    new.close()
+    assert marked.numbers() == ["1"]
+
+
+def test_an_answer_survives_its_packing() -> None:
+    delivery = Delivery(
+        buckets=list(Bucket),
+        problems={4: Problem(sentence="“ü” is refused.", cause="refused", answer="no")},
+        line_counts=[{Bucket.CREATED: 3, Bucket.UNKNOWN: 1}],
+    )
+    assert marker.unpacked(marker.packed(delivery)) == delivery
+
+
+def test_a_table_or_column_that_is_not_there_is_named_before_anything_is_sent(world: Any) -> None:
+    with pytest.raises(DefinitionError, match="no table nowhere"):
+        open_destination(world, Line(**{**LINE.__dict__, "target": "nowhere"}))
+    with pytest.raises(DefinitionError, match="has no column nmae"):
+        open_destination(world, Line(**{**LINE.__dict__, "fields": (FieldMap(target="nmae"),)}))
+    with pytest.raises(DefinitionError, match="needs key fields"):
+        open_destination(world, Line(**{**LINE.__dict__, "mode": WriteMode.UPSERT, "keys": ()}))
+
+
+def test_targets_tell_types_keys_and_what_is_required(world: Any) -> None:
+    found = {target.name: {field.name: field for field in target.fields} for target in sql.targets(world.opened())}
+    customers = found["customers"]
+    assert customers["number"].key and customers["number"].required
+    assert customers["name"].required and not customers["amount"].required
+    assert (customers["amount"].type, customers["since"].type) == (ValueType.DECIMAL, ValueType.DATE)
+
+
+def test_a_test_offers_the_marker_until_it_is_there(world: Any) -> None:
+    before = sql.test(world.opened())
+    assert before.ok and before.offers == ("delivery_marker",)
+    sql.create_marker(world.opened())
+    after = sql.test(world.opened())
+    assert after.ok and not after.offers
+
+
+def test_a_query_gives_text_and_cannot_write(world: Any) -> None:
+    world.ask("INSERT INTO customers VALUES ('00123', 'Köhler', 10.5, '2026-01-31')")
+
+    def source(query: str) -> Any:
+        spec = SourceSpec(kind="sql_query", options={"query": query})
+        return source_kind("sql_query").open(SourceContext(spec=spec, opened=world.opened()))
+
+    rows = source("SELECT number, name, since, NULL AS no_value FROM customers;")
+    assert rows.columns == ("number", "name", "since", "no_value")
+    assert [row for batch in rows.read() for row in batch.rows] == [["00123", "Köhler", "2026-01-31", ""]]
+    for query in ("DELETE FROM customers", "SELECT nonsense FROM customers"):
+        with pytest.raises(SourceError):
+            list(source(query).read())
+    assert world.numbers() == ["00123"]
+
+
+def test_a_database_outside_of_the_opened_folders_is_refused(tmp_path: Path) -> None:
+    opened = Opened(public_id="c", name="CRM", settings={"system": "sqlite", "path": "/etc/passwd"}, folders=[tmp_path])
+    assert "outside of the folders" in sql.test(opened).sentence
+
+
+def test_a_server_in_a_private_network_is_refused_unless_it_is_opened() -> None:
+    settings = {"system": "postgresql", "host": "127.0.0.1", "port": 5432, "database": "x", "user": "x"}
+    with pytest.raises(AdministratorError, match="private network"):
+        sql.systems.Postgres(Opened(public_id="c", name="CRM", settings=settings)).connect()
