@@ -25,7 +25,11 @@ def make_run(process: Process, **fields: Any) -> Run:
     """A queued run, or what `fields` make of it."""
     number = next(numbers)
     with scope(company=process.company):
-        parts = {"number": number, "name": f"{process.name} {number}", "version": process.newest_version, **fields}
+        version = process.newest_version
+        assert version is not None
+        exclusive = version.plan.options.when_busy is not WhenBusy.ALLOW
+        parts = {"number": number, "name": f"{process.name} {number}", "version": version, "exclusive": exclusive}
+        parts |= fields
         return Run.objects.create(company=process.company, process=process, **parts)
 
 
