@@ -29,6 +29,7 @@ class Lease:
     def __init__(self, run: Run, *, asked_at: float) -> None:
         self.run = run
         self.epoch = run.epoch
+        self._company = run.company
         self._interval = settings.LEASE_SECONDS / BEATS_A_LEASE
         self._over = threading.Event()
         self._lost = False
@@ -55,7 +56,7 @@ class Lease:
 
     def _beat(self) -> None:
         try:
-            with scope(company=self.run.company):
+            with scope(company=self._company):
                 while not self._over.wait(self._interval) and not self._lost:
                     self._beat_once()
         finally:
