@@ -1,0 +1,153 @@
+"""*Run an Integration*: what it offers, what it refuses, and that nothing typed is lost."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+from django_scopes import scope
+
+from accounts.models import Company, User
+from integrations.models import Process, Run, RunStatus, StoredFile
+from integrations.runs.perform import perform_next
+from tests.runs.making import process_of
+from tests.runs.performing import HEADER, Crm, process_into
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROWS = (HEADER + "00001,Anna\n").encode()
+
+
+@pytest.fixture
+def process(company: Company, settings: Any, tmp_path: Path) -> Process:
+    settings.FOLDERS = [tmp_path]
+    with scope(company=company):
+        return process_into(Crm(company, tmp_path))
+
+
+@pytest.fixture
+def omars(client: Client, omar: User) -> Iterator[Client]:
+    client.force_login(omar)
+    yield client
+
+
+def start(
+    client: Client, process: Process, content: bytes | None = ROWS, *, file_name: str = "customers.csv", **given: Any
+) -> Any:
+    file = {} if content is None else {"file": SimpleUploadedFile(file_name, content)}
+    return client.post(reverse("run-start", args=[process.public_id]), {**given, **file}, follow=True)
+
+
+def runs_of(process: Process) -> list[Run]:
+    with scope(company=process.company):
+        return list(Run.objects.order_by("pk"))
+
+
+def words(response: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+
+
+def test_every_integration_that_can_run_is_offered_and_found_by_name(
+    omars: Client, process: Process, company: Company
+) -> None:
+    process_of(company, "ORDERS_TO_CRM")
+    with scope(company=company):
+        off = process_of(company, "SWITCHED_OFF")
+        off.is_active = False
+        off.save(update_fields=["is_active"])
+    shown = words(omars.get("/run/"))
+    assert "CUSTOMERS_TO_CRM" in shown and "ORDERS_TO_CRM" in shown and "SWITCHED_OFF" not in shown
+    assert "CUSTOMERS_TO_CRM" not in words(omars.get("/run/?q=orders"))
+
+
+def test_a_file_and_a_name_make_a_run_that_is_performed(omars: Client, process: Process, omar: User) -> None:
+    start(omars, process, name="Monday customers")
+    perform_next()
+    (run,) = runs_of(process)
+    assert (run.name, run.requested_by, run.status) == ("Monday customers", omar, RunStatus.COMPLETED)
+
+
+def test_a_run_without_a_name_gets_the_default_one(omars: Client, process: Process) -> None:
+    start(omars, process)
+    assert runs_of(process)[0].name.startswith("CUSTOMERS_TO_CRM 20")
+
+
+def test_without_a_file_the_form_comes_back_with_what_was_typed(omars: Client, process: Process) -> None:
+    response = start(omars, process, None, name="Monday customers")
+    assert response.status_code == 422 and runs_of(process) == []
+    assert "Choose one to run it with" in words(response)
+    assert 'value="Monday customers"' in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        (b"", "customers.csv", "is empty"),
+        (ROWS, "customers.exe", "does not fit"),
+        (b"x" * 1_048_577, "customers.csv", "1,048,577 bytes"),
+    ],
+)
+def test_a_file_that_will_not_do_is_refused_with_the_reason(
+    omars: Client, process: Process, content: bytes, name: str, said: str
+) -> None:
+    response = start(omars, process, content, file_name=name)
+    assert response.status_code == 422 and said in words(response) and name in words(response)
+    assert runs_of(process) == []
+
+
+def test_a_file_of_exactly_the_limit_is_taken(omars: Client, process: Process) -> None:
+    content = ROWS + b"\n" * (1_048_576 - len(ROWS))
+    start(omars, process, content)
+    assert len(runs_of(process)) == 1
+
+
+def test_the_same_content_again_asks_first_and_names_the_run_before(omars: Client, process: Process) -> None:
+    start(omars, process, name="First")
+    asked = start(omars, process, name="Second")
+    assert len(runs_of(process)) == 1
+    assert f"{runs_of(process)[0].number}" in words(asked)
+
+    with scope(company=process.company):
+        kept = StoredFile.objects.order_by("-pk")[0]
+    no = start(omars, process, None, name="Second", kept=str(kept.public_id), again="no")
+    assert len(runs_of(process)) == 1 and 'value="Second"' in no.content.decode(), "No returns to the form"
+    start(omars, process, None, name="Second", kept=str(kept.public_id), again="yes")
+    assert [run.name for run in runs_of(process)] == ["First", "Second"]
+
+
+def test_a_file_that_somebody_else_kept_cannot_be_named(
+    omars: Client, process: Process, mallory: User, tmp_path: Path
+) -> None:
+    import io
+
+    from accounts.models import Membership
+    from integrations.runs.files import store
+
+    elsewhere = Membership.objects.get(user=mallory).company
+    with scope(company=elsewhere):
+        theirs = store(elsewhere, io.BytesIO(b"a\n1\n"), name="theirs.csv", by=mallory)
+    response = start(omars, process, None, kept=str(theirs.public_id), again="yes")
+    assert response.status_code == 422 and "no longer here" in words(response)
+
+
+def test_progress_is_told_until_the_run_has_ended(omars: Client, process: Process) -> None:
+    start(omars, process)
+    (run,) = runs_of(process)
+    live = {"HX-Request": "true", "HX-Target": "progress"}
+    waiting = omars.get(reverse("run-progress", args=[run.number]), headers=live)
+    assert waiting.status_code == 200 and "waiting for a worker" in words(waiting)
+    perform_next()
+    done = omars.get(reverse("run-progress", args=[run.number]), headers=live)
+    assert done.status_code == 286, "the browser need not ask again"
+    assert "Completed" in words(done)
+
+
+def test_a_viewer_cannot_run_anything(client: Client, vera: User, process: Process) -> None:
+    client.force_login(vera)
+    assert client.get("/run/").status_code == 403
+    assert start(client, process).status_code == 403
+    assert runs_of(process) == []

@@ -1,0 +1,133 @@
+"""The Run Summary and what hangs on it: figures that add up, errors with their rows, the file, the log."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django_scopes import scope
+
+from accounts.models import Company, User
+from integrations.models import Run, RunStatus
+from tests.runs.performing import HEADER, Crm, fresh, performed, process_into, requested
+from tests.web.defining import said
+from tests.web.test_run_panel import words
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROWS = "00001,Anna\n00002,\n00003,<b>Cara</b>\n00004,\n"
+
+
+@pytest.fixture
+def crm(company: Company, settings: Any, tmp_path: Path) -> Crm:
+    settings.FOLDERS = [tmp_path]
+    with scope(company=company):
+        return Crm(company, tmp_path)
+
+
+@pytest.fixture
+def run(crm: Crm, omar: User) -> Run:
+    return performed(process_into(crm), ROWS, by=omar)
+
+
+@pytest.fixture
+def omars(client: Client, omar: User) -> Iterator[Client]:
+    client.force_login(omar)
+    yield client
+
+
+def page(client: Client, name: str, run: Run, query: str = "") -> Any:
+    return client.get(reverse(name, args=[run.number]) + query)
+
+
+def test_the_figures_of_the_ledger_add_up_to_what_was_read(omars: Client, run: Run) -> None:
+    ledger = page(omars, "run-summary", run).context["ledger"]
+    assert ledger.balanced and ledger.read_documents == 4
+    assert {part.label: part.documents for part in ledger.parts if part.documents} == {"Delivered": 2, "Failed": 2}
+    assert sum(part.documents for part in ledger.parts) == ledger.read_documents
+    assert sum(part.rows for part in ledger.parts) == ledger.read_rows
+
+
+def test_errors_are_grouped_by_cause_with_a_count_and_an_example(omars: Client, run: Run) -> None:
+    response = page(omars, "run-summary", run)
+    (cause,) = response.context["causes"]
+    assert (cause["documents"], cause["example"]) == (2, "00002")
+    assert "2 documents need attention" in words(response)
+
+
+def test_every_failed_document_shows_its_row_column_and_reason(omars: Client, run: Run) -> None:
+    response = page(omars, "run-errors", run)
+    shown = words(response)
+    assert "00002" in shown and "row 2" in shown and "column Name" in shown
+    assert 'class="cell-bad"' in response.content.decode(), "the cell at fault is marked"
+
+
+def test_failed_documents_are_paged_and_filtered_by_cause(omars: Client, crm: Crm) -> None:
+    many = performed(process_into(crm, process="MANY"), "".join(f"{number:05d},\n" for number in range(120)))
+    first = page(omars, "run-errors", many)
+    second = page(omars, "run-errors", many, f"?after={first.context['more']}")
+    third = page(omars, "run-errors", many, f"?after={second.context['more']}")
+    keys = [outcome.key for response in (first, second, third) for outcome, _ in response.context["outcomes"]]
+    assert keys == [f"{number:05d}" for number in range(120)] and third.context["more"] is None
+    assert page(omars, "run-errors", many, "?cause=nothing").context["outcomes"] == []
+
+
+def test_what_came_from_outside_is_shown_and_never_becomes_markup(omars: Client, run: Run) -> None:
+    for name in ("run-summary", "run-errors", "run-source-file", "run-details"):
+        assert "<b>Cara</b>" not in page(omars, name, run).content.decode(), name
+
+
+def test_the_source_file_is_shown_row_by_row_and_given_back_unchanged(omars: Client, run: Run) -> None:
+    assert "Anna" in words(page(omars, "run-source-file", run))
+    given = page(omars, "run-source-download", run)
+    assert b"".join(given.streaming_content) == (HEADER + ROWS).encode()
+    assert "customers.csv" in given["Content-Disposition"] and given["Content-Disposition"].startswith("attachment")
+
+
+def test_a_run_is_compared_with_the_last_good_one(omars: Client, crm: Crm, run: Run) -> None:
+    again = performed(run.process, ROWS + "00005,Eve\n")
+    comparison = page(omars, "run-summary", again).context["comparison"]
+    assert comparison["good"].number == run.number
+    assert ("Documents", 4, 5, 1) in comparison["rows"]
+
+
+def test_re_run_repeats_the_file_and_leads_to_the_new_run(omars: Client, run: Run) -> None:
+    response = omars.post(reverse("run-rerun", args=[run.number]), follow=True)
+    with scope(company=run.company):
+        again = Run.objects.get(number=run.number + 1)
+    assert again.source_file_id == run.source_file_id and again.status == RunStatus.QUEUED
+    assert response.redirect_chain[-1][0] == reverse("run-summary", args=[again.number])
+
+
+def test_re_run_is_refused_while_the_last_run_is_not_over_and_names_it(omars: Client, run: Run) -> None:
+    waiting = requested(run.process, "00009,Ida\n")
+    response = omars.post(reverse("run-rerun", args=[run.number]), follow=True)
+    assert f"Run {waiting.number} " in said(response) and "In-Progress" in said(response)
+    with scope(company=run.company):
+        assert Run.objects.count() == 2
+
+
+def test_a_queued_run_is_cancelled_with_a_word_about_by_whom(omars: Client, run: Run) -> None:
+    waiting = requested(run.process, "00009,Ida\n")
+    omars.post(reverse("run-cancel", args=[waiting.number]), follow=True)
+    assert fresh(waiting).status == RunStatus.CANCELLED and "Omar" in fresh(waiting).reason
+
+
+def test_a_viewer_sees_everything_and_is_offered_nothing_to_change(client: Client, vera: User, run: Run) -> None:
+    client.force_login(vera)
+    content = page(client, "run-summary", run).content.decode()
+    assert reverse("run-rerun", args=[run.number]) not in content
+    assert client.post(reverse("run-rerun", args=[run.number])).status_code == 403
+
+
+def test_the_summary_stops_asking_once_the_run_has_ended(omars: Client, run: Run) -> None:
+    live = {"HX-Request": "true", "HX-Target": "summary"}
+    assert omars.get(reverse("run-summary", args=[run.number]), headers=live).status_code == 286
+
+
+def test_a_run_of_another_company_does_not_exist(client: Client, mallory: User, run: Run) -> None:
+    client.force_login(mallory)
+    for name in ("run-summary", "run-errors", "run-details", "run-source-file", "run-source-download", "run-progress"):
+        assert page(client, name, run).status_code == 404, name
