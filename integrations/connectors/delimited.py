@@ -42,6 +42,7 @@ ENCODINGS = (
     ("gb18030", "GB 18030"),
 )
 TITLES = dict(ENCODINGS)
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DELIMITERS = ((",", "Comma"), (";", "Semicolon"), ("tab", "Tab"), ("|", "Pipe"))
 QUOTES = (('"', 'Double quote "'), ("'", "Single quote '"), ("none", "None"))
 
@@ -142,7 +143,7 @@ class DelimitedSource:
             first_row += len(batch.rows)
             if error:
                 # A line with broken quotes costs its own row only; anything else raises here.
-                line, sentence = end + 1 + self._form.skip, text.broken(error, end)
+                line, sentence = end + 1 + self._form.skip, text.broken(error, end, reader.line_num)
                 yield RowBatch(rows=[[""] * width], first_row=first_row, lines=[line], defects={0: sentence})
                 first_row += 1
             elif not rows:
@@ -164,7 +165,7 @@ class DelimitedSource:
                     return row, reader.line_num + self._form.skip
                 start = reader.line_num
         except csv.Error as error:
-            sentence = text.broken(error, start)
+            sentence = text.broken(error, start, reader.line_num)
             raise SourceError(sentence, code="source.quote", where=Where(line=start + 1 + self._form.skip)) from error
         raise SourceError(
             f"“{self._name}” is empty: there is no line to read. Choose another file.", code="source.empty"
@@ -223,10 +224,16 @@ def _batch(rows: list[Row], lines: range, first_row: int, width: int) -> RowBatc
             continue
         if row and len(row) != width:
             few = "too few" if len(row) < width else "too many"
-            batch.defects[len(batch.rows)] = f"Line {line} has {len(row)} values, {few}: the header names {width}."
+            batch.defects[len(batch.rows)] = (
+                f"Line {line} has {_counted(len(row), 'value')}, {few}: the header names {_counted(width, 'column')}."
+            )
         batch.rows.append((row + [""] * width)[:width])
         batch.lines.append(line)
     return batch
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _numbers(rows: list[Row], line: int) -> list[int]:
@@ -261,11 +268,15 @@ class _Text:
             next(lines, None)
         return lines
 
-    def broken(self, error: csv.Error, before: int) -> str:
-        """Say what is wrong with the record after line `before`; raise when reading on would make no sense."""
+    def broken(self, error: csv.Error, before: int, last: int) -> str:
+        """Say what is wrong with the record after line `before`; raise when reading on would make no sense.
+
+        `last` is the line at which it was found: a quote that is not closed draws the lines up to there into it.
+        """
         if "expected after" in str(error):
-            line = before + 1 + self._form.skip
-            return f"Line {line} cannot be read: text follows a closing quote. Double the quotes inside of a value."
+            line, end = before + 1 + self._form.skip, last + self._form.skip
+            lines = f"Line {line}" if line == end else f"Lines {line} to {end}"
+            return f"{lines} cannot be read: text follows a closing quote. Double the quotes inside of a value."
         line, column, too_large = self._locate(before)
         if too_large:
             raise SourceError(
@@ -289,15 +300,15 @@ class _Text:
 
     def _pieces(self) -> Iterator[str]:
         """Yield decoded text that ends at a line end. Raises at what no text file may hold."""
-        decoder = codecs.getincrementaldecoder(self._form.codec)()
         rest = ""
         with _open(self._path, self._name) as file:
             _refuse_other_kinds(file, self._form, self._name)
+            decoder = codecs.getincrementaldecoder(_codec(self._path, self._form))()
             while True:
                 chunk = file.read(CHUNK_BYTES)
                 try:
                     text = decoder.decode(chunk, final=not chunk)
-                except UnicodeDecodeError as error:
+                except UnicodeError as error:
                     raise self._wrong_encoding(error) from error
                 if "\0" in text:
                     raise self._nul(rest + text[: text.index("\0")])
@@ -313,12 +324,19 @@ class _Text:
                 if not chunk:
                     return
 
-    def _wrong_encoding(self, error: UnicodeDecodeError) -> SourceError:
-        line = self._lines_before + 1 + _line_ends(error.object[: error.start].decode(self._form.codec, "ignore"))
+    def _wrong_encoding(self, error: UnicodeError) -> SourceError:
+        line = self._lines_before + 1
+        if isinstance(error, UnicodeDecodeError):
+            line += _line_ends(error.object[: error.start].decode(self._form.codec, "ignore"))
+        declared = TITLES.get(self._form.encoding, self._form.encoding)
         fits = _fitting_encoding(self._path, self._form.encoding)
+        advice = (
+            f"{TITLES[fits]} fits the whole file: choose it as the encoding of the source."
+            if fits
+            else "No other encoding fits either: the file may be cut off. Export it again."
+        )
         return SourceError(
-            f"Line {line} of “{self._name}” is not {TITLES.get(self._form.encoding, self._form.encoding)} text. "
-            f"{TITLES[fits]} fits the whole file: choose it as the encoding of the source.",
+            f"Line {line} of “{self._name}” is not {declared} text. {advice}",
             code="source.encoding",
             where=Where(line=line),
         )
@@ -402,14 +420,19 @@ def _refuse_other_kinds(file: BinaryIO, form: Format, name: str) -> None:
         )
 
 
+def _codec(path: Path, form: Format) -> str:
+    """Give the codec for a file. UTF-16 without a mark tells its byte order by where its NULs stand."""
+    if form.codec != "utf-16" or _head(path)[:2] in UTF_16_MARKS or _nul_share(path) <= 0.2:
+        return form.codec
+    head = _head(path)
+    return "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
+
+
 def _fitting_encoding(path: Path, declared: str) -> str:
-    """Name the first encoding in which the whole file is text (of a very large file, its first 64 MB)."""
-    if _nul_share(path) > 0.2 or _head(path)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return "utf-16"
-    for encoding in ("utf-8", "cp1252"):
-        if encoding != declared and _decodes(path, encoding):
-            return encoding
-    return "latin-1"
+    """Name the first other encoding in which the whole file is text (of a very large file, its first 64 MB)."""
+    wide = _nul_share(path) > 0.2 or _head(path)[:2] in UTF_16_MARKS
+    candidates = ("utf-16",) if wide else ("utf-8", "cp1252", "latin-1")
+    return next((name for name in candidates if name != declared and _decodes(path, name)), "")
 
 
 def _decodes(path: Path, encoding: str) -> bool:
@@ -421,7 +444,7 @@ def _decodes(path: Path, encoding: str) -> bool:
                 decoder.decode(chunk, final=not chunk)
                 if not chunk:
                     break
-        except UnicodeDecodeError:
+        except UnicodeError:
             return False
     return True
 
@@ -439,7 +462,7 @@ def _nul_share(path: Path) -> float:
 def guess(path: Path) -> dict[str, Any]:
     """Give options that fit the start of a file, for the editor's preview; a person then keeps or changes them."""
     head = _head(path)
-    if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or _nul_share(path) > 0.2:
+    if head[:2] in UTF_16_MARKS or _nul_share(path) > 0.2:
         encoding = "utf-16"
     else:
         encoding = "utf-8" if _decodes_start(head) else "cp1252"

@@ -22,6 +22,8 @@ PARTITIONS = 64
 SPILL_AT = 65_536
 FEW_SCATTERED = 10_000
 """Up to this many scattered keys are remembered; when there are more, all documents are gathered on disk."""
+DELIMITERS = {";": "“;”", "\t": "tabs", "|": "“|”", ",": "commas"}
+SHOWN = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,11 +137,23 @@ def needed(plan: Plan) -> dict[str, str]:
 
 
 def _missing(name: str, use: str, columns: Sequence[str]) -> SourceError:
-    folded = {column.casefold().replace(" ", "").replace("_", ""): column for column in columns}
-    near = get_close_matches(name.casefold().replace(" ", "").replace("_", ""), folded, n=1, cutoff=0.6)
-    hint = f" The nearest name there is “{folded[near[0]]}”." if near else f" It has: {', '.join(columns[:12])}."
     return SourceError(
-        f"The source has no column “{name}”, which is {use}.{hint} Correct the file's header or the integration.",
+        f"The source has no column “{name}”, which is {use}. {_hint(name, columns)}",
         code="source.missing_column",
         where=Where(stage="read", column=name),
     )
+
+
+def _hint(name: str, columns: Sequence[str]) -> str:
+    """Say what may be the reason: another delimiter, or a name that is written a little differently."""
+    if len(columns) == 1:
+        for mark, called in DELIMITERS.items():
+            if mark in columns[0]:
+                return (
+                    f"It has only one column, “{columns[0][:SHOWN]}”, whose values seem to be separated by {called}. "
+                    "Choose that delimiter for the source."
+                )
+    folded = {column.casefold().replace(" ", "").replace("_", ""): column for column in columns}
+    near = get_close_matches(name.casefold().replace(" ", "").replace("_", ""), folded, n=1, cutoff=0.6)
+    there = f"The nearest name there is “{folded[near[0]]}”." if near else f"It has: {', '.join(columns[:12])}."
+    return f"{there} Correct the file's header or the integration."

@@ -66,8 +66,8 @@ def test_ragged_lines_are_defects_named_by_their_physical_line(tmp_path: Path) -
     _, rows, defects = read(csv(tmp_path, 'A,B\n1,"x\ny"\n2\n3,z,z\n4,ok\n'))
     assert len(rows) == 4
     assert defects == {
-        2: "Line 4 has 1 values, too few: the header names 2.",
-        3: "Line 5 has 3 values, too many: the header names 2.",
+        2: "Line 4 has 1 value, too few: the header names 2 columns.",
+        3: "Line 5 has 3 values, too many: the header names 2 columns.",
     }
 
 
