@@ -64,10 +64,11 @@ def measure(folder: Path, rows: int, turns: int) -> dict[str, Any]:
 
 
 def child(module: str, *words: object) -> dict[str, Any]:
-    """Run one side in a process of its own and give its figures."""
+    """Run one side in a process of its own and give its figures: the last line, below what it logs."""
     command = [sys.executable, "-m", f"tests.bench.{module}", *map(str, words)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, "WAYBILL_LOG_LEVEL": "ERROR"})
-    return dict(json.loads(done.stdout)) if done.stdout.strip() else {}
+    last = done.stdout.decode().rsplit("\n", 1)[-1]
+    return dict(json.loads(last)) if last else {}
 
 
 def middle(turns: list[dict[str, Any]]) -> dict[str, Any]:
