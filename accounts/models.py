@@ -132,6 +132,16 @@ class OwnerLink(models.Model):
         return f"first visit, offered {self.created_at:%Y-%m-%d %H:%M}"
 
 
+class KeyWitness(models.Model):
+    """Something small that only one of the installation's keys opens (see `accounts.witness`)."""
+
+    key = models.CharField(max_length=40, primary_key=True)
+    sealed = models.TextField()
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class AuditEntry(models.Model):
     """Who changed what, when. Append-only: the database refuses an update or a delete.
 

@@ -6,12 +6,14 @@ Nothing here differs between a laptop and many machines but the values.
 import base64
 import os
 import secrets
+import shlex
 import sqlite3
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 from config import logs
 
@@ -19,8 +21,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def env(name: str, default: str = "") -> str:
-    """The value of WAYBILL_<name>."""
-    return os.environ.get(f"WAYBILL_{name}", default)
+    """The value of WAYBILL_<name>, or what the file holds that WAYBILL_<name>_FILE names."""
+    given = os.environ.get(f"WAYBILL_{name}")
+    if given is None and (path := os.environ.get(f"WAYBILL_{name}_FILE")):
+        given = Path(path).read_text().strip()
+    return default if given is None else given
 
 
 def env_list(name: str) -> list[str]:
@@ -44,9 +49,20 @@ def kept_secret(name: str) -> str:
     return path.read_text().strip()
 
 
-SECRET_KEY = kept_secret("secret_key")
-# Comma-separated, newest first: the first one wraps, all of them open.
-FIELD_KEYS = [base64.b64decode(key) for key in kept_secret("field_keys").split(",")]
+def field_key(text: str) -> bytes:
+    """Give the 32 bytes of one of FIELD_KEYS, written in base64."""
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ImproperlyConfigured("WAYBILL_FIELD_KEYS has to list keys of 32 bytes in base64, with commas between.")
+    return key
+
+
+# Both are comma-separated, newest first: the first one signs and wraps, all of them open.
+SECRET_KEY, *SECRET_KEY_FALLBACKS = (key.strip() for key in kept_secret("secret_key").split(","))
+FIELD_KEYS = [field_key(key) for key in kept_secret("field_keys").split(",")]
 
 HOST = env("HOST", "127.0.0.1")
 PORT = int(env("PORT", "8000"))
@@ -154,10 +170,9 @@ SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
-# Only a proxy named in TRUSTED_PROXIES may tell the visitor's address and that TLS ended there; granian checks it.
+# Only a proxy named here may tell the visitor's address and that TLS ended there: `config.wsgi` asks who calls.
+# SECURE_PROXY_SSL_HEADER would believe everybody.
 TRUSTED_PROXIES = env_list("TRUSTED_PROXIES")
-if TRUSTED_PROXIES:
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -194,7 +209,7 @@ UPLOAD_LIMIT_BYTES = int(env("UPLOAD_LIMIT_BYTES", "1048576"))
 # Roots that folder sources and SQLite files may lie in; a root may be a single file, as the Demo company's is.
 # Called with the first Owner: accounts lies below the room that makes the Demo company.
 ON_FIRST_OWNER = "integrations.management.demo.create_demo"
-DEMO_CRM = DATA_DIR / "demo_crm.db"
+DEMO_CRM = Path(env("DEMO_CRM", str(DATA_DIR / "demo_crm.db"))).resolve()
 FOLDERS = [*([Path(folder).resolve() for folder in env_list("FOLDERS")] or [DATA_DIR / "folders"]), DEMO_CRM]
 # Private networks that connections may reach. `make start` allows loopback; empty means none.
 ALLOW_NETS = env_list("ALLOW_NETS")
@@ -209,10 +224,13 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# Redis and Valkey read these; RabbitMQ's client ignores them and has a connection timeout of its own.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 2}
 CELERY_TASK_DEFAULT_QUEUE = "runs"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 WORKERS = int(env("WORKERS", "2"))
+# How long a worker that is told to stop waits for the end of its segment before it gives its run back as it is.
+STOP_SECONDS = float(env("STOP_SECONDS", "5"))
 WEB_WORKERS = int(env("WEB_WORKERS", "1"))
 WEB_THREADS = int(env("WEB_THREADS", "8"))
 # How long a run stays with a worker that gives no sign of life. It beats five times in that while.
@@ -223,8 +241,12 @@ METRICS_TOKEN = env("METRICS_TOKEN")
 
 # The one list of periodic jobs, read by cron (`manage.py crontab add`) and by the built-in clock of `start`.
 CRONJOBS = [
-    ("* * * * *", "integrations.runs.rescue.rescue"),
+    ("* * * * *", "integrations.scheduling.clock.every_minute"),
 ]
+CRONTAB_EXECUTABLE = "crontab"
+# Cron gives its jobs no settings: this file of them is read before each.
+if ENV_FILE := env("ENV_FILE"):
+    CRONTAB_COMMAND_PREFIX = f"set -a; . {shlex.quote(ENV_FILE)}; set +a;"
 
 EMAIL_URL = env("EMAIL_URL")
 DEFAULT_FROM_EMAIL = env("EMAIL_FROM", "Waybill <waybill@localhost>")

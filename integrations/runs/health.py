@@ -14,8 +14,10 @@ from integrations.models import Heartbeat
 
 WORKER = "worker "
 CLOCK = "clock"
+CRON = "each minute"
 BROKER_SECONDS = 1
 SILENT_AFTER = timedelta(seconds=10)
+CRON_SILENT_AFTER = timedelta(seconds=150)
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
@@ -28,7 +30,7 @@ class Beat:
 
     @property
     def is_alive(self) -> bool:
-        return self.silent_for < SILENT_AFTER
+        return self.silent_for < (CRON_SILENT_AFTER if self.part == CRON else SILENT_AFTER)
 
 
 _here = ""
