@@ -88,18 +88,21 @@ class Postgres:
 
 
 class Valkey:
-    """A Valkey on a unix socket. `url` is what Celery takes; `kill` is a kill -9, `start` brings it back."""
+    """A Valkey on a unix socket, and on a port of loopback where one is given. `url` is what Celery takes; `kill` is a
+    kill -9, `start` brings it back."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, port: int = 0) -> None:
         self._folder = tempfile.mkdtemp(prefix="wb-")
+        self._port = port
         self.socket = f"{self._folder}/broker"
-        self.url = f"redis+socket://{self.socket}"
+        self.url = f"redis://127.0.0.1:{port}/0" if port else f"redis+socket://{self.socket}"
         self.start()
 
     def start(self) -> None:
         from integrations.management.supervision import broker_command
 
-        self.process = subprocess.Popen(broker_command(Path(self.socket)), stdout=subprocess.DEVNULL)
+        command = [*broker_command(Path(self.socket)), "--bind", "127.0.0.1", "--port", str(self._port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         until = time.monotonic() + STARTS_IN_SECONDS
         while time.monotonic() < until:
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
@@ -121,6 +124,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Say whether somebody answers at a port of loopback."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 if __name__ == "__main__":
