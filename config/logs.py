@@ -36,7 +36,8 @@ def configuration(level: str, *, as_json: bool) -> dict[str, Any]:
         "loggers": {
             "celery": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
-            "_granian": {"handlers": ["out"], "level": "WARNING", "propagate": False},
+            # Its one warning finds that there are more threads than cores; they are for waiting.
+            "_granian": {"handlers": ["out"], "level": "ERROR", "propagate": False},
             "granian.access": {"handlers": ["out"], "level": "INFO", "propagate": False},
             # A page that is not found or not allowed is no fault of the server.
             "django.request": {"level": "ERROR"},
@@ -45,10 +46,10 @@ def configuration(level: str, *, as_json: bool) -> dict[str, Any]:
 
 
 class Lines:
-    """Renders `worker-1 | 12:30:05 warning  sentence  run=12`."""
+    """Renders `worker-1 | 12:30:05 warning  sentence  run=12`, and every further line under the same prefix."""
 
     def __init__(self, part: str) -> None:
-        self._part = part
+        self._prefix = f"{part:<9}| "
 
     def __call__(self, logger: Any, method: str, event: dict[str, Any]) -> str:
         moment = str(event.pop("timestamp", ""))[11:19]
@@ -56,5 +57,5 @@ class Lines:
         fault = event.pop("exception", "")
         event.pop("logger", None)
         facts = "".join(f"  {name}={value}" for name, value in event.items())
-        line = f"{self._part:<9}| {moment} {level:<8} {sentence}{facts}"
-        return f"{line}\n{fault}" if fault else line
+        said = f"{moment} {level:<8} {sentence}{facts}\n{fault}"
+        return "\n".join(self._prefix + line for line in said.splitlines() if line.strip())

@@ -163,8 +163,13 @@ ACCOUNT_ADAPTER = "accounts.sign_in.Adapter"
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+# Cookies do not tell ports apart: two installations on one host would sign each other's people out.
+COOKIE_NAME = ("__Host-" if SESSION_COOKIE_SECURE else "") + f"waybill-{urlsplit(PUBLIC_URL).port or 'web'}"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{COOKIE_NAME}-session", f"{COOKIE_NAME}-csrf"
+CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -223,6 +228,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Touches late acknowledgement only, which is not ours; unset, each loss of the broker brings a page of warning.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # Redis and Valkey read these; RabbitMQ's client ignores them and has a connection timeout of its own.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 2}

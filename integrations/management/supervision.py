@@ -9,15 +9,18 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 SOCKET_PATH_CAP = 100
-SECRETS = ("OWNER_PASSWORD", "OWNER_EMAIL")
+NOT_FOR_PARTS = ("OWNER_PASSWORD", "OWNER_EMAIL")
 """Settings that no part needs: they are taken out of the environment before parts start."""
+SECRETS = ("SECRET_KEY", "FIELD_KEYS", "DATABASE_URL", "BROKER_URL", "EMAIL_URL", "METRICS_TOKEN")
+"""Settings that parts read from a file that only their user may read, never from their environment."""
 
 
 class CannotStart(Exception):
@@ -26,26 +29,31 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One supervised program. Low `order` starts first and stops last; `patience` is seconds until it is killed."""
+    """One supervised program. `patience` is how many seconds it may take to stop before it is killed.
+
+    Parts of one group stop together; the broker, in a group of its own, starts before the others and stops after them.
+    The longest patience of each group adds up to less than the ten seconds that a stop may take.
+    """
 
     name: str
     command: Sequence[str]
-    order: int
-    patience: int = 4
+    patience: int
+    group: str = "desk"
 
 
-def parts(*, workers: int, broker_socket: Path | None) -> list[Part]:
-    """List what `start` runs: a broker unless one was named, workers, clock and web."""
-    manage = [sys.executable, str(Path(sys.argv[0]).resolve())]
-    listed = []
-    if broker_socket is not None:
-        listed.append(Part(name="broker", command=[*manage, "part", "broker"], order=10, patience=2))
-    listed += [
-        Part(name=f"worker-{number}", command=[*manage, "part", "worker", str(number)], order=20, patience=7)
-        for number in range(1, workers + 1)
+def parts(*, workers: int, stop_seconds: float, broker_socket: Path | None) -> list[Part]:
+    """List what `start` runs: a broker unless one was named, workers (which give up after `stop_seconds`), clock, web."""
+    part = [sys.executable, str(Path(sys.argv[0]).resolve()), "part"]
+    listed = [
+        *[
+            Part(name=f"worker-{number}", command=[*part, "worker", str(number)], patience=ceil(stop_seconds) + 2)
+            for number in range(1, workers + 1)
+        ],
+        Part(name="clock", command=[*part, "clock"], patience=3),
+        Part(name="web", command=[*part, "web"], patience=5),
     ]
-    listed.append(Part(name="clock", command=[*manage, "part", "clock"], order=30, patience=3))
-    listed.append(Part(name="web", command=[*manage, "part", "web"], order=30, patience=3))
+    if broker_socket is not None:
+        listed.insert(0, Part(name="broker", command=[*part, "broker"], patience=2, group="broker"))
     return listed
 
 
@@ -68,7 +76,6 @@ def configuration(listed: Sequence[Part], folder: Path) -> str:
             f"[program:{part.name}]",
             f"command={' '.join(_escaped(word) for word in part.command)}",
             f'environment=WAYBILL_PART="{part.name}"',
-            f"priority={part.order}",
             f"stopwaitsecs={part.patience}",
             "startsecs=1",
             "startretries=1000000",
@@ -78,11 +85,35 @@ def configuration(listed: Sequence[Part], folder: Path) -> str:
             "stdout_logfile_maxbytes=0",
             "",
         ]
+    for order, group in enumerate(dict.fromkeys(part.group for part in listed)):
+        programs = ",".join(part.name for part in listed if part.group == group)
+        sections += [f"[group:{group}]", f"programs={programs}", f"priority={order}", ""]
     return "\n".join(sections)
 
 
 def _escaped(word: str) -> str:
     return '"' + word.replace("%", "%%").replace('"', '\\"') + '"'
+
+
+def environment_of_parts(given: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Give what parts get of the environment. Passwords and keys are no part of it: any other program of this user
+    could read them there. They go to files in `folder`, and the environment says where."""
+    hidden = {f"WAYBILL_{name}" for name in (*NOT_FOR_PARTS, *SECRETS)}
+    environment = {name: value for name, value in given.items() if name not in hidden}
+    for name in SECRETS:
+        file = folder / name.lower()
+        file.unlink(missing_ok=True)
+        if value := given.get(f"WAYBILL_{name}"):
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as kept:
+                kept.write(value)
+            environment[f"WAYBILL_{name}_FILE"] = str(file)
+    return environment
+
+
+def append_to_output() -> None:
+    """Let all parts write to one file, where the output goes to one, without writing over each other."""
+    descriptor = sys.stdout.fileno()
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
 
 
 def broker_socket(data_dir: Path) -> Path:

@@ -17,7 +17,7 @@ def serve() -> None:
         # Every view is plain and synchronous: a thread each, and downloads are streamed. Under ASGI Django would read
         # a whole download into memory first.
         blocking_threads=settings.WEB_THREADS,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         log_dictconfig=settings.LOGGING,
         respawn_failed_workers=True,
         workers_kill_timeout=2,

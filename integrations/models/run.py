@@ -179,6 +179,11 @@ class RunQuerySet(models.QuerySet["Run"]):
             self.held_in(run_id, epoch).update(lease_owner="", lease_until=Now(), yielded_at=Now() if yielded else None)
         )
 
+    def hand_back_all(self, owner: str) -> int:
+        """in_progress in the hands of `owner`, which ends now → in nobody's hands, wherever they stand. Gives how many."""
+        held = self.filter(status=RunStatus.IN_PROGRESS, lease_owner=owner)
+        return held.update(lease_owner="", lease_until=Now(), yielded_at=None)
+
     def finish(self, run_id: int, epoch: int, *, status: str, reason: str = "", code: str = "") -> bool:
         """in_progress, same epoch → an ended status. What was read and not accounted is held from now on."""
         if status not in ENDED:

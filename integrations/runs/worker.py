@@ -4,13 +4,16 @@ Looking needs no broker, so a broker that is away or deaf costs a run a second a
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps
 from celery.signals import worker_shutting_down
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
+from django_scopes import scopes_disabled
 
 from integrations.runs.drain import is_draining, request_drain, wait_for_drain
 
@@ -37,6 +40,27 @@ class Lookout(bootsteps.StartStopStep):
 def stop_at_the_next_segment(**told: Any) -> None:
     """The one signal that is used: it comes at once, also while a run is being performed."""
     request_drain()
+    patience = threading.Timer(settings.STOP_SECONDS, give_up)
+    patience.daemon = True
+    patience.start()
+
+
+def give_up() -> None:
+    """End this process in the middle of a segment, before whoever told it to stop kills it.
+
+    Its runs are handed back first: nobody has to wait for their leases, and none counts as a death. What had left with
+    the segment is settled by whoever continues, as after any death.
+    """
+    from integrations.models import Run
+    from integrations.runs.health import leave_here, this_worker
+
+    try:
+        with scopes_disabled():
+            handed_back = Run.objects.hand_back_all(this_worker())
+        leave_here()
+        log.warning("its segment takes too long to wait for: %s run(s) handed back as they are", handed_back)
+    finally:
+        os._exit(0)
 
 
 def look_out(name: str) -> None:
@@ -64,4 +88,5 @@ def look_out(name: str) -> None:
         leave_here()
     except DatabaseError:
         log.exception("worker %s could not say that it stops", name)
+    log.info("%s stops", name)
     connection.close()

@@ -63,6 +63,10 @@ MOVES: dict[str, tuple[Callable[[Run], bool], set[str]]] = {
         {"held", "silent", "dying", "handed back"},
     ),
     "hand_back": (lambda run: Run.objects.hand_back(run.pk, run.epoch), {"held", "silent", "dying", "handed back"}),
+    "hand_back_all": (
+        lambda run: bool(Run.objects.hand_back_all("worker one")),
+        {"held", "silent", "dying"},
+    ),
     "finish": (
         lambda run: Run.objects.finish(run.pk, run.epoch, status=RunStatus.COMPLETED),
         {"held", "silent", "dying", "handed back"},

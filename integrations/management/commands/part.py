@@ -5,9 +5,23 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, connection
 
+from accounts.witness import foreign_key
 from integrations.management.supervision import broker_command, die_with_parent
+
+
+def see_that_keys_are_ours() -> None:
+    """Refuse to work with another machine's rows under a key that opens none of them."""
+    try:
+        fault = foreign_key()
+    except DatabaseError:
+        return  # It is away: /health/ says so, and every part waits for it.
+    finally:
+        connection.close()
+    if fault:
+        raise CommandError(fault)
 
 
 class Command(BaseCommand):
@@ -23,6 +37,8 @@ class Command(BaseCommand):
             # Under our own supervisor nothing may outlive it; elsewhere another one looks after us.
             die_with_parent()
         part = options["part"]
+        if part != "broker":
+            see_that_keys_are_ours()
         if part == "broker":
             command = broker_command(Path(os.environ["WAYBILL_BROKER_SOCKET"]))
             os.execv(command[0], command)
@@ -32,10 +48,13 @@ class Command(BaseCommand):
             serve()
         elif part == "worker":
             from celery import current_app
+            from celery.apps import worker as celerys_worker
             from celery.platforms import SecurityWarning
 
             # Whether to run as root is its administrator's choice; a warning of many lines at every start is none.
             warnings.filterwarnings("ignore", category=SecurityWarning)
+            # It speaks past the log, without our prefix; the lookout says that the worker stops.
+            celerys_worker.safe_say = lambda *words: None
             options_of_celery = [
                 "--pool=solo",
                 "--concurrency=1",

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -11,16 +12,19 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from accounts.first_visit import ensure_owner, owner_link
+from accounts.witness import foreign_key
 from integrations.management.supervision import (
-    SECRETS,
     CannotStart,
+    append_to_output,
     broker_socket,
     configuration,
+    environment_of_parts,
     hold,
     parts,
     see_that_port_is_free,
 )
 
+SUPERVISOR = Path(__file__).parents[1] / "supervisord.py"
 LOOPBACK = "127.0.0.0/8,::1/128"
 
 
@@ -29,6 +33,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            self._start()
+        except KeyboardInterrupt:
+            self._say("Stopped before anything was started.")
+            sys.exit(130)
+
+    def _start(self) -> None:
+        try:
             lock = hold(settings.DATA_DIR)
             see_that_port_is_free(settings.HOST, settings.PORT)
         except CannotStart as error:
@@ -36,6 +47,8 @@ class Command(BaseCommand):
         self._say("Preparing the database and the static files…")
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
+        if fault := foreign_key():
+            raise CommandError(fault)
         self._welcome()
         connection.close()
         self._supervise(lock)
@@ -56,9 +69,8 @@ class Command(BaseCommand):
 
     def _supervise(self, lock: int) -> None:
         """Become supervisord: one process less, and the lock stays with it."""
-        environment = {
-            name: value for name, value in os.environ.items() if name.removeprefix("WAYBILL_") not in SECRETS
-        }
+        folder = settings.DATA_DIR / "run"
+        environment = environment_of_parts(os.environ, folder)
         socket = None
         if not settings.BROKER_URL:
             socket = broker_socket(settings.DATA_DIR)
@@ -67,11 +79,11 @@ class Command(BaseCommand):
         environment.setdefault("WAYBILL_ALLOW_NETS", LOOPBACK)
         environment["WAYBILL_DATA_DIR"] = str(settings.DATA_DIR)
         environment["PYTHONUNBUFFERED"] = "1"
-        folder = settings.DATA_DIR / "run"
+        listed = parts(workers=settings.WORKERS, stop_seconds=settings.STOP_SECONDS, broker_socket=socket)
         file = folder / "supervisord.conf"
-        file.write_text(configuration(parts(workers=settings.WORKERS, broker_socket=socket), folder))
-        self.stdout.flush()
-        os.execve(sys.executable, [sys.executable, "-m", "supervisor.supervisord", "-c", str(file)], environment)
+        file.write_text(configuration(listed, folder))
+        append_to_output()
+        os.execve(sys.executable, [sys.executable, str(SUPERVISOR), "-c", str(file)], environment)
 
     def _say(self, words: str) -> None:
         self.stdout.write(f"{'waybill':<9}| {words}")
