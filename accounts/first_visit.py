@@ -37,8 +37,7 @@ def redeem(token: str, *, email: str, name: str, password: str, time_zone: str =
         if not deleted or User.objects.filter(is_owner=True).exists():
             return None
         owner = User.objects.create_user(email, password, name=name, time_zone=time_zone, is_owner=True)
-        record("user.created", owner.email, user=owner, after={"owner": True})
-    _welcome(owner)
+        _welcome(owner)
     return owner
 
 
@@ -57,12 +56,15 @@ def ensure_owner(email: str, password: str) -> User | None:
     with transaction.atomic():
         OwnerLink.objects.all().delete()
         owner = User.objects.create_user(email, password, is_owner=True)
-        record("user.created", owner.email, user=owner, after={"owner": True})
-    _welcome(owner)
+        _welcome(owner)
     return owner
 
 
 def _welcome(owner: User) -> None:
-    """Prepare what a first Owner finds (the Demo company); accounts does not know what that is."""
+    """Note the first Owner and prepare what they find (the Demo company); accounts does not know what that is.
+
+    All or nothing with the Owner: whoever was interrupted begins again, and finds it whole.
+    """
+    record("user.created", owner.email, user=owner, after={"owner": True})
     import_string(settings.ON_FIRST_OWNER)(owner)
     log.info("the first Owner is %s", owner.email)

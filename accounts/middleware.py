@@ -1,14 +1,18 @@
 """Default-deny: before a view runs, its policy is read and obeyed. A view without one is never served."""
 
 import logging
+import zoneinfo
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.cache import patch_cache_control
 from django_scopes import scope
 
 from accounts.audit import record
@@ -22,7 +26,10 @@ ACTIVE_COMPANY = "company"
 
 
 class PolicyMiddleware:
-    """Sets `request.company` and `request.membership`, and keeps every query of the request in that company."""
+    """Sets `request.company` and `request.membership`, and keeps every query of the request in that company.
+
+    Times are shown in the zone of the person, else of the company.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -31,7 +38,11 @@ class PolicyMiddleware:
         request.company = request.membership = None  # type: ignore[attr-defined]
         with ExitStack() as active:
             request.active_scope = active  # type: ignore[attr-defined]
-            return self.get_response(request)
+            response = self.get_response(request)
+        if request.user.is_authenticated and not response.has_header("Cache-Control"):
+            # After the sign-out, *Back* must not show what was there, and no shared cache may keep it.
+            patch_cache_control(response, private=True, no_store=True)
+        return response
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any
@@ -40,6 +51,9 @@ class PolicyMiddleware:
         if policy is None:
             log.error("the view %s.%s has no policy and is not served", view.__module__, view.__qualname__)
             raise Http404
+        if any("\0" in value for values in request.GET.lists() for value in values[1]):
+            # No name or text holds one, and PostgreSQL refuses to look for it.
+            raise BadRequest("A NUL character stands in the query string.")
         if request.user.is_authenticated:
             self._enter_company(request)
         if policy.public:
@@ -59,6 +73,8 @@ class PolicyMiddleware:
         if found is not None:
             request.membership, request.company = found, found.company  # type: ignore[attr-defined]
             request.active_scope.enter_context(scope(company=found.company))  # type: ignore[attr-defined]
+        zone = request.user.time_zone or (found.company.time_zone if found else "UTC")  # type: ignore[union-attr]
+        request.active_scope.enter_context(timezone.override(zoneinfo.ZoneInfo(zone)))  # type: ignore[attr-defined]
 
     def _refusal(self, request: HttpRequest, policy: Policy) -> HttpResponse | None:
         if policy.owner:
@@ -74,10 +90,12 @@ class PolicyMiddleware:
 
 
 def _sign_in(request: HttpRequest) -> HttpResponse:
-    if request.headers.get("HX-Request"):
-        response = HttpResponse(status=401)
-        response["HX-Redirect"] = f"{reverse('account_login')}?next={request.headers.get('HX-Current-URL-Path', '/')}"
-        return response
+    """Lead to the sign-in and back: to the page asked for, or to the one that a fragment was asked for from."""
+    if request.htmx:  # type: ignore[attr-defined]
+        here = request.htmx.current_url_abs_path  # type: ignore[attr-defined]
+        # Several slashes at the beginning would name another host.
+        path = f"/{here.lstrip('/')}" if here else "/"
+        return HttpResponse(status=401, headers={"HX-Redirect": redirect_to_login(path, reverse("account_login")).url})
     return redirect_to_login(request.get_full_path() if request.method == "GET" else "/", reverse("account_login"))
 
 

@@ -162,3 +162,10 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.thing}"
+
+    @property
+    def changes(self) -> list[tuple[str, Any, Any]]:
+        """What changed, as (name, before, after): only what differs, where both are known."""
+        names = dict.fromkeys([*self.before, *self.after])
+        pairs = [(name, self.before.get(name, ""), self.after.get(name, "")) for name in names]
+        return [(name, before, after) for name, before, after in pairs if before != after]

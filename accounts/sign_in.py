@@ -3,10 +3,12 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.signals import password_changed, password_reset, user_logged_in, user_logged_out
+from allauth.account.signals import password_changed, password_reset, password_set, user_logged_in, user_logged_out
+from django.conf import settings
 from django.contrib.auth.signals import user_login_failed
 from django.dispatch import receiver
 from django.http import HttpRequest
+from django.urls import reverse
 
 from accounts.audit import record
 from accounts.models import User
@@ -23,6 +25,11 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """Build the link on PUBLIC_URL: what a request calls this host is nobody's word to mail."""
+        uid, _, secret = key.partition("-")
+        return str(settings.PUBLIC_URL + reverse("account_reset_password_from_key", args=[uid, secret]))
 
 
 @receiver(user_logged_in)
@@ -42,6 +49,6 @@ def note_failure(request: HttpRequest | None, credentials: dict[str, Any], **tol
     record("user.sign_in_failed", email, request=request)
 
 
-@receiver([password_changed, password_reset])
+@receiver([password_changed, password_reset, password_set])
 def note_new_password(request: HttpRequest, user: User, **told: Any) -> None:
     record("user.password_changed", user.email, request=request, user=user)

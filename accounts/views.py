@@ -1,5 +1,6 @@
 """Pages about people and companies: first visit, profile, users, invitations, companies, the audit log."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -54,10 +55,12 @@ def no_company(request: Request) -> HttpResponse:
 @signed_in
 def profile(request: Request) -> HttpResponse:
     """Change one's own name, time zone and theme."""
+    before = {name: getattr(request.user, name) for name in ProfileForm.Meta.fields}
     form = ProfileForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
-        form.save()
-        record("user.changed", request.user.email, after=form.cleaned_data, request=request)
+        with transaction.atomic():
+            form.save()
+            record("user.changed", request.user.email, before=before, after=form.cleaned_data, request=request)
         messages.success(request, "Your profile is saved.")
         return redirect("profile")
     return render(request, "accounts/profile.html", {"form": form}, status=422 if form.errors else 200)
@@ -90,7 +93,7 @@ def companies(request: Request) -> HttpResponse:
             company.data_key = new_data_key()
             company.save()
             Membership.objects.create(user=request.user, company=company, role=Role.ADMINISTRATOR)
-            record("company.created", company.name, request=request, company=company)
+            record("company.created", company.name, after=form.cleaned_data, request=request, company=company)
         messages.success(request, f"{company.name} exists now, and you are its Administrator.")
         return redirect("companies")
     context = {"form": form, "companies": Company.objects.order_by("name")}
@@ -105,8 +108,11 @@ def company(request: Request, public_id: UUID) -> HttpResponse:
     before = {"name": found.name, "time_zone": found.time_zone}
     form = CompanyForm(request.POST or None, instance=found)
     if request.method == "POST" and form.is_valid():
-        form.save()
-        record("company.changed", found.name, before=before, after=form.cleaned_data, request=request, company=found)
+        with transaction.atomic():
+            form.save()
+            record(
+                "company.changed", found.name, before=before, after=form.cleaned_data, request=request, company=found
+            )
         messages.success(request, f"{found.name} is saved.")
         return redirect("companies")
     return render(request, "accounts/company.html", {"form": form, "found": found}, status=422 if form.errors else 200)
@@ -122,10 +128,10 @@ def users(request: Request) -> HttpResponse:
     return _users(request, InvitationForm())
 
 
-def _users(request: Request, form: InvitationForm, *, link: str = "", status: int = 200) -> HttpResponse:
+def _users(request: Request, form: InvitationForm, *, status: int = 200, **more: Any) -> HttpResponse:
     members = Membership.objects.filter(company=request.company).select_related("user").order_by("user__email")
     open_ones = Invitation.objects.filter(accepted_at=None, revoked_at=None).select_related("invited_by")
-    context = {"members": members, "invitations": open_ones, "form": form, "link": link, "roles": Role.choices}
+    context = {"members": members, "invitations": open_ones, "form": form, "roles": Role.choices, **more}
     return render(request, "accounts/users.html", context, status=status)
 
 
@@ -140,9 +146,10 @@ def invite(request: Request) -> HttpResponse:
     if Membership.objects.filter(company=request.company, user__email=given["email"]).exists():
         form.add_error("email", "This person is a member already. Change the role in the list instead.")
         return _users(request, form, status=422)
-    _, link = invitations.invite(request.company, email=given["email"], role=given["role"], by=request.user)
-    record("invitation.made", given["email"], after={"role": given["role"]}, request=request)
-    return _users(request, InvitationForm(), link=link)
+    with transaction.atomic():
+        made, link = invitations.invite(request.company, email=given["email"], role=given["role"], by=request.user)
+        record("invitation.made", given["email"], after={"role": given["role"]}, request=request)
+    return _users(request, InvitationForm(), link=link, mailed=invitations.mail(made, link))
 
 
 @require_POST
@@ -150,8 +157,11 @@ def invite(request: Request) -> HttpResponse:
 def revoke_invitation(request: Request, number: int) -> HttpResponse:
     """End an open invitation: its link opens no more."""
     invitation = get_object_or_404(Invitation, pk=number, accepted_at=None, revoked_at=None)
-    Invitation.objects.filter(pk=invitation.pk).update(revoked_at=timezone.now())
-    record("invitation.revoked", invitation.email, request=request)
+    with transaction.atomic():
+        # Accepted meanwhile, there is nothing to revoke.
+        if not Invitation.objects.filter(pk=number, accepted_at=None).update(revoked_at=timezone.now()):
+            raise Http404
+        record("invitation.revoked", invitation.email, before={"role": invitation.role}, request=request)
     messages.success(request, f"The invitation of {invitation.email} is revoked.")
     return redirect("users")
 
@@ -160,21 +170,17 @@ def revoke_invitation(request: Request, number: int) -> HttpResponse:
 @requires(Role.ADMINISTRATOR)
 def change_role(request: Request, number: int) -> HttpResponse:
     """Give a member another role."""
-    membership = _membership(request, number)
     form = RoleForm(request.POST)
     if not form.is_valid():
         raise Http404
     role = form.cleaned_data["role"]
-    if role != Role.ADMINISTRATOR and _is_last_administrator(membership):
-        return _refused_as_last(request, membership)
-    record(
-        "user.role_changed",
-        membership.user.email,
-        before={"role": membership.role},
-        after={"role": role},
-        request=request,
-    )
-    Membership.objects.filter(pk=membership.pk).update(role=role)
+    with transaction.atomic():
+        membership = _locked_membership(request, number)
+        if role != Role.ADMINISTRATOR and _is_last_administrator(membership):
+            return _refused_as_last(request, membership)
+        before = {"role": membership.role}
+        Membership.objects.filter(pk=membership.pk).update(role=role)
+        record("user.role_changed", membership.user.email, before=before, after={"role": role}, request=request)
     messages.success(request, f"{membership.user} is {Role(role).label} now.")
     return redirect("users")
 
@@ -183,16 +189,19 @@ def change_role(request: Request, number: int) -> HttpResponse:
 @requires(Role.ADMINISTRATOR)
 def remove_member(request: Request, number: int) -> HttpResponse:
     """End a membership. The person's runs and changes keep their name."""
-    membership = _membership(request, number)
-    if _is_last_administrator(membership):
-        return _refused_as_last(request, membership)
-    record("user.removed", membership.user.email, before={"role": membership.role}, request=request)
-    membership.delete()
+    with transaction.atomic():
+        membership = _locked_membership(request, number)
+        if _is_last_administrator(membership):
+            return _refused_as_last(request, membership)
+        record("user.removed", membership.user.email, before={"role": membership.role}, request=request)
+        membership.delete()
     messages.success(request, f"{membership.user} is no member of {request.company.name} any more.")
     return redirect("users")
 
 
-def _membership(request: Request, number: int) -> Membership:
+def _locked_membership(request: Request, number: int) -> Membership:
+    """The membership, with all of the company locked: two Administrators cannot remove each other at once."""
+    list(Membership.objects.select_for_update().filter(company=request.company).order_by("pk"))
     return get_object_or_404(Membership.objects.select_related("user"), pk=number, company=request.company)
 
 
@@ -220,15 +229,8 @@ def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
         return _join(request, invitation, known)
     form = PersonForm(request.POST or None, email=invitation.email)
     if request.method == "POST" and form.is_valid():
-        given: dict[str, Any] = form.cleaned_data
-        with transaction.atomic():
-            user = User.objects.create_user(
-                invitation.email, given["password"], name=given["name"], time_zone=given["time_zone"]
-            )
-            if not invitations.accept(invitation, user):
-                transaction.set_rollback(True)
-                return render(request, "account/link_over.html", status=404)
-        return _joined(request, invitation, user)
+        given: dict[str, Any] = form.cleaned_data | {"email": invitation.email}
+        return _joined(request, invitation, lambda: User.objects.create_user(**given))
     context = {"form": form, "invitation": invitation}
     return render(request, "account/accept.html", context, status=422 if form.errors else 200)
 
@@ -237,14 +239,23 @@ def _join(request: HttpRequest, invitation: Invitation, known: User) -> HttpResp
     if request.user != known:
         return render(request, "account/accept_known.html", {"invitation": invitation, "path": request.path})
     if request.method == "POST":
-        if not invitations.accept(invitation, known):
-            return render(request, "account/link_over.html", status=404)
-        return _joined(request, invitation, known)
+        return _joined(request, invitation, lambda: known)
     return render(request, "account/accept.html", {"form": None, "invitation": invitation})
 
 
-def _joined(request: HttpRequest, invitation: Invitation, user: User) -> HttpResponse:
-    record("invitation.accepted", invitation.email, request=request, user=user, company=invitation.company)
+def _joined(request: HttpRequest, invitation: Invitation, person: Callable[[], User]) -> HttpResponse:
+    with transaction.atomic():
+        user = invitations.accept(invitation, person)
+        if user is None:
+            return render(request, "account/link_over.html", status=404)
+        record(
+            "invitation.accepted",
+            invitation.email,
+            after={"role": invitation.role},
+            request=request,
+            user=user,
+            company=invitation.company,
+        )
     if request.user != user:
         login(request, user, backend=BACKEND)
     request.session[ACTIVE_COMPANY] = invitation.company_id
@@ -267,7 +278,7 @@ def audit_log(request: Request) -> HttpResponse:
     if wanted["thing"]:
         entries = entries.filter(thing__icontains=wanted["thing"])
     before = request.GET.get("before", "")
-    if before.isdecimal():
+    if before.isdecimal() and len(before) < 18:
         entries = entries.filter(pk__lt=int(before))
     listed = list(entries[: ENTRIES_A_PAGE + 1])
     older = listed[ENTRIES_A_PAGE - 1].pk if len(listed) > ENTRIES_A_PAGE else None

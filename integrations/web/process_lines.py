@@ -164,7 +164,7 @@ def _grid(process: Process, line: Line, data: Any = None) -> BaseFieldMaps:
 
 def _sample(process: Process, plan: Plan, number: int, request: Request) -> LineSample:
     asked = request.POST.get("sample") or request.GET.get("sample") or "1"
-    return line_sample(process, plan, number, int(asked) if asked.isdigit() else 1)
+    return line_sample(process, plan, number, int(asked) if asked.isdecimal() and len(asked) < 9 else 1)
 
 
 def _rows(grid: BaseFieldMaps, sample: LineSample) -> list[dict[str, Any]]:

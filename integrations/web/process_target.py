@@ -70,7 +70,7 @@ def _arranged(lines: Sequence[Line], action: str) -> tuple[Line, ...]:
     """Carry out “add”, “remove-2”, “up-2” or “down-2” (from 1) on the lines; any other word leaves them."""
     arranged = list(lines)
     word, _, number = action.partition("-")
-    at = int(number) - 1 if number.isdigit() else -1
+    at = int(number) - 1 if number.isdecimal() and len(number) < 9 else -1
     if word == "add":
         arranged.append(Line(name=_free_name({line.name for line in lines}), target=""))
     elif word == "remove" and 0 <= at < len(arranged):

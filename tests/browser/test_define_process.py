@@ -16,12 +16,11 @@ from tests.web.defining import CSV, make_database, save, sql_connection, upload_
 
 
 @pytest.fixture
-def signed_in(page: Page, live_server: Any, client: Client, dora: User) -> Page:
+def signed_in(page: Page, live_server: Any, client: Client, dora: User, settings: Any) -> Page:
     """The page of a browser in which Dora is signed in."""
     client.force_login(dora)
-    page.context.add_cookies(
-        [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
-    )
+    name = settings.SESSION_COOKIE_NAME
+    page.context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": live_server.url}])
     return page
 
 

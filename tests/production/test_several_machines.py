@@ -188,7 +188,7 @@ def test_visitors_come_through_a_proxy_that_ends_tls(
     assert (answer.status, page.status) == (302, 200)
     cookies = answer.headers.get_all("Set-Cookie", [])
     assert cookies and all("Secure" in cookie for cookie in cookies)
-    assert any(cookie.startswith("sessionid") and "HttpOnly" in cookie for cookie in cookies)
+    assert any(cookie.startswith("__Host-waybill") and "HttpOnly" in cookie for cookie in cookies)
     assert page.headers["Strict-Transport-Security"].startswith("max-age=31536000")
     assert _last_sign_in_came_from(installation) == "127.0.0.9", (
         "the address that the proxy saw, not what the guest says"
