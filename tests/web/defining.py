@@ -65,16 +65,25 @@ def upload_sample(client: Client, process: Process, content: bytes = CSV, name: 
     )
 
 
+def shown_answers(client: Client, process: Process, tab: str, *, line: int | None = None) -> dict[str, Any]:
+    """What a browser would send of a tab as it stands on the screen."""
+    page = "process" if tab == "details" else f"process-{tab}"
+    shown = client.get(reverse(page, args=_args(process, line))).context
+    forms = [shown[name] for name in ("form", "columns", "lines", "grid") if name in shown and shown[name] is not None]
+    return answers_of(forms) | ({"kind": shown["kind"].key} if tab == "source" else {})
+
+
 def save(client: Client, process: Process, tab: str, *, line: int | None = None, **changes: Any) -> Any:
     """Post a tab as it stands on the screen, with some answers changed."""
-    args: list[Any] = [process.public_id] + ([line] if line else [])
-    shown = client.get(reverse(f"process-{tab}", args=args)).context
-    forms = [shown[name] for name in ("form", "columns", "lines", "grid") if name in shown and shown[name] is not None]
-    answers = answers_of(forms) | ({"kind": shown["kind"].key} if tab == "source" else {}) | changes
+    answers = shown_answers(client, process, tab, line=line) | changes
     answers = {name: value for name, value in answers.items() if value is not None}
-    response = client.post(reverse(f"process-{tab}-save", args=args), answers, follow=True)
+    response = client.post(reverse(f"process-{tab}-save", args=_args(process, line)), answers, follow=True)
     process.refresh_from_db()
     return response
+
+
+def _args(process: Process, line: int | None) -> list[Any]:
+    return [process.public_id] + ([line] if line else [])
 
 
 def said(response: Any) -> str:

@@ -1,0 +1,272 @@
+"""Who may open which address: one row a route, complete by construction. `test_routes` walks it, `test_audit` too."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from accounts.models import Role, User
+from tests import factories
+from tests.accounts.world import WORD, Furniture, World
+from tests.web.defining import CSV, shown_answers
+
+Args = Callable[[World, Furniture], list[Any]]
+Data = Callable[[World, Furniture, Client], dict[str, Any]]
+GET, POST, BOTH = ("GET",), ("POST",), ("GET", "POST")
+LEAST = ("nobody", "anyone", *Role.values, "owner")
+PEOPLE = ("nobody", *Role.values, "owner")
+NEW_PASSWORD = "Another-Horse-8!stable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """`least` may open the route with `methods`. `unaudited` says why a POST needs no entry in the audit log.
+
+    `named`: the address names something of the company, so elsewhere it is not found. `by`: who can do it for good,
+    where that is not the least.
+    """
+
+    least: str
+    methods: tuple[str, ...] = GET
+    args: Args = lambda world, it: []
+    data: Data = lambda world, it, client: {}
+    unaudited: str = ""
+    by: str = ""
+    named: bool = True
+
+    def allows(self, person: str) -> bool:
+        """Say whether `person` (a role, "owner", "nobody") may open it."""
+        if self.least == "nobody":
+            return True
+        if self.least == "anyone":
+            return person != "nobody"
+        if self.least == "owner":
+            return person == "owner"
+        return person in Role.values and Role(person).includes(Role(self.least))
+
+
+def nowhere(world: World, it: Furniture) -> list[Any]:
+    return []
+
+
+def process(world: World, it: Furniture) -> list[Any]:
+    return [it.process.public_id]
+
+
+def line(world: World, it: Furniture) -> list[Any]:
+    return [it.process.public_id, 1]
+
+
+def trashed(world: World, it: Furniture) -> list[Any]:
+    return [it.trashed.public_id]
+
+
+def connection(world: World, it: Furniture) -> list[Any]:
+    return [it.connection.public_id]
+
+
+def run(world: World, it: Furniture) -> list[Any]:
+    return [it.run.number]
+
+
+def queued(world: World, it: Furniture) -> list[Any]:
+    return [it.queued.number]
+
+
+def member(world: World, it: Furniture) -> list[Any]:
+    return [it.member.pk]
+
+
+def revision(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return {"revision": it.process.revision}
+
+
+def tab(name: str, *, on_line: int | None = None, **changes: Any) -> Data:
+    """A tab of the editor as it stands on the screen, with some answers changed."""
+
+    def answers(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+        return shown_answers(client, it.process, name, line=on_line) | changes
+
+    return answers
+
+
+def sample(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return {"revision": it.process.revision, "file": SimpleUploadedFile("next.csv", CSV)}
+
+
+def settings(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return {"name": "Renamed", "system": "sqlite", "path": it.connection.settings["path"], "revision": 0}
+
+
+def person(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return {"name": "Nia", "email": "nia@install.test", "password": NEW_PASSWORD, "time_zone": "Europe/Berlin"}
+
+
+def first_person(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    """What the first visitor sends; only a new installation has no Owner."""
+    User.objects.update(is_owner=False)
+    return person(world, it, client)
+
+
+def new_password(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return {"oldpassword": factories.PASSWORD, "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+
+
+LOOKED_AT = "It answers with a page and changes nothing."
+
+TABLE: dict[str, Row] = {
+    # Sign-in
+    "account_login": Row(
+        least="nobody",
+        methods=BOTH,
+        data=lambda world, it, client: {"login": f"vera@{WORD}.test", "password": factories.PASSWORD},
+    ),
+    "account_logout": Row(least="anyone", methods=BOTH),
+    "account_change_password": Row(least="anyone", methods=BOTH, data=new_password),
+    "account_set_password": Row(
+        least="anyone", methods=BOTH, unaudited="Leads whoever has a password to the page that changes it."
+    ),
+    "account_reset_password": Row(
+        least="nobody",
+        methods=BOTH,
+        data=lambda world, it, client: {"email": f"vera@{WORD}.test"},
+        unaudited="Mails a link; the password changes, and is noted, when the link is used (test_password).",
+    ),
+    "account_reset_password_done": Row(least="nobody"),
+    "account_reset_password_from_key": Row(
+        least="nobody",
+        methods=BOTH,
+        args=lambda world, it: ["1", "no-such-key"],
+        unaudited="Without a key from a mail it only says so; with one it is noted (test_password).",
+    ),
+    "account_reset_password_from_key_done": Row(least="nobody"),
+    "account_inactive": Row(least="nobody"),
+    "account_reauthenticate": Row(
+        least="anyone",
+        methods=BOTH,
+        data=lambda world, it, client: {"password": factories.PASSWORD},
+        unaudited="Proves who is there and changes nothing.",
+    ),
+    "welcome": Row(
+        least="nobody", methods=BOTH, args=lambda world, it: [world.owner_token], data=first_person, named=False
+    ),
+    "invitation-accept": Row(
+        least="nobody",
+        methods=BOTH,
+        args=lambda world, it: [it.invitation_link.rstrip("/").rsplit("/", 1)[-1]],
+        data=person,
+        named=False,
+    ),
+    # People and companies
+    "no-company": Row(least="anyone"),
+    "profile": Row(
+        least="anyone", methods=BOTH, data=lambda w, it, c: {"name": "Me", "time_zone": "", "theme": "dark"}
+    ),
+    "company-switch": Row(
+        least="anyone",
+        methods=POST,
+        data=lambda world, it, client: {"company": str(it.company.public_id)},
+        by="viewer",
+        unaudited="Changes what this browser looks at, nothing else.",
+    ),
+    "companies": Row(
+        least="owner", methods=BOTH, data=lambda world, it, client: {"name": "New Ltd", "time_zone": "Asia/Tokyo"}
+    ),
+    "company": Row(
+        least="owner",
+        methods=BOTH,
+        args=lambda world, it: [it.company.public_id],
+        data=lambda world, it, client: {"name": f"Renamed {WORD}", "time_zone": "Asia/Tokyo"},
+    ),
+    "users": Row(least="administrator"),
+    "invitation-new": Row(
+        least="administrator",
+        methods=POST,
+        data=lambda world, it, client: {"email": "nia@install.test", "role": "designer"},
+    ),
+    "invitation-revoke": Row(least="administrator", methods=POST, args=lambda world, it: [it.invitation.pk]),
+    "user-role": Row(
+        least="administrator", methods=POST, args=member, data=lambda world, it, client: {"role": "operator"}
+    ),
+    "user-remove": Row(least="administrator", methods=POST, args=member),
+    "audit-log": Row(least="administrator"),
+    # Run
+    "home": Row(least="anyone", methods=BOTH, unaudited="Leads to the list of runs."),
+    "run-panel": Row(least="operator"),
+    "run-panel-process": Row(least="operator", args=process),
+    "run-start": Row(least="operator", methods=POST, args=process, data=lambda world, it, client: {"name": "Now"}),
+    "run-progress": Row(least="operator", args=run),
+    "runs": Row(least="viewer"),
+    "run-summary": Row(least="viewer", args=run),
+    "run-details": Row(least="viewer", args=run),
+    "run-errors": Row(least="viewer", args=run),
+    "run-source-file": Row(least="viewer", args=run),
+    "run-source-download": Row(least="viewer", args=run),
+    "run-cancel": Row(least="operator", methods=POST, args=queued),
+    "run-rerun": Row(least="operator", methods=POST, args=run),
+    # Processes
+    "processes": Row(least="viewer"),
+    "process-new": Row(
+        least="designer",
+        methods=BOTH,
+        data=lambda world, it, client: {
+            "name": "NEW",
+            "kind": "delimited",
+            "destination": f"sql@{it.connection.public_id}",
+        },
+    ),
+    "process": Row(least="viewer", args=process),
+    "process-details-save": Row(
+        least="designer", methods=POST, args=process, data=tab("details", description="Told anew")
+    ),
+    "process-options": Row(least="viewer", args=process),
+    "process-options-save": Row(least="designer", methods=POST, args=process, data=tab("options", separator="+")),
+    "process-versions": Row(least="viewer", args=process),
+    "process-version-restore": Row(least="designer", methods=POST, args=line, data=revision),
+    "process-save": Row(least="designer", methods=POST, args=process, data=revision),
+    "process-discard": Row(least="designer", methods=POST, args=process, data=revision),
+    "process-trash": Row(least="designer", methods=POST, args=process, data=revision),
+    "process-restore": Row(least="designer", methods=POST, args=trashed),
+    "process-preview": Row(least="viewer", args=process),
+    "process-source": Row(least="viewer", args=process),
+    "process-source-save": Row(
+        least="designer", methods=POST, args=process, data=tab("source", **{"columns-1-key": "on"})
+    ),
+    "process-sample": Row(least="designer", methods=POST, args=process, data=sample),
+    "process-read-columns": Row(least="designer", methods=POST, args=process, data=revision),
+    "process-target": Row(least="viewer", args=process),
+    "process-target-save": Row(
+        least="designer", methods=POST, args=process, data=tab("target", **{"lines-0-mode": "insert"})
+    ),
+    "process-integration": Row(least="viewer", args=process),
+    "process-grouping": Row(least="viewer", args=line),
+    "process-grouping-save": Row(
+        least="designer", methods=POST, args=line, data=tab("grouping", on_line=1, grouped="no")
+    ),
+    "process-mapping": Row(least="viewer", args=line),
+    "process-mapping-save": Row(
+        least="designer", methods=POST, args=line, data=tab("mapping", on_line=1, **{"fields-0-value": "Name"})
+    ),
+    "process-mapping-sample": Row(
+        least="designer", methods=POST, args=line, data=tab("mapping", on_line=1), unaudited=LOOKED_AT
+    ),
+    "process-restriction": Row(least="viewer", args=line),
+    "process-restriction-save": Row(
+        least="designer", methods=POST, args=line, data=tab("restriction", on_line=1, script="return true;")
+    ),
+    # Connections
+    "connections": Row(least="viewer"),
+    "connection-new": Row(least="designer", methods=BOTH, args=lambda world, it: ["sql"], data=settings, named=False),
+    "connection": Row(least="viewer", args=connection),
+    "connection-save": Row(least="designer", methods=POST, args=connection, data=settings),
+    "connection-test": Row(least="designer", methods=POST, args=connection),
+    "connection-offer": Row(
+        least="designer", methods=POST, args=lambda world, it: [it.connection.public_id, "delivery_marker"]
+    ),
+    "connection-delete": Row(least="designer", methods=POST, args=lambda world, it: [it.spare_connection.public_id]),
+    # The installation
+    "health": Row(least="nobody"),
+    "metrics": Row(least="nobody"),
+}
