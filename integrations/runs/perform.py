@@ -20,6 +20,7 @@ from integrations.engine.failpoint import failpoint
 from integrations.engine.plan import Plan
 from integrations.engine.ports import Destination, Ticket
 from integrations.models import Process, Run, RunStatus
+from integrations.models.ledger import HANDOVER
 from integrations.runs.claims import Came, Claim, claim_next
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.drain import is_draining
@@ -27,6 +28,7 @@ from integrations.runs.health import this_worker
 from integrations.runs.journal import RunJournal
 from integrations.runs.lease import Lease
 from integrations.runs.pin import open_pinned
+from integrations.runs.redaction import redactor_of
 from integrations.runs.tasks import RunTasks
 from integrations.scripting import open_scripts
 
@@ -93,7 +95,7 @@ def carry_out(claim: Claim) -> None:
     with scope(company=run.company):
         try:
             with Lease(run, asked_at=claim.asked_at) as lease:
-                journal = RunJournal(run, lease)
+                journal = RunJournal(run, lease, redact=redactor_of(run.version.plan_json))
                 _tell_how_it_came(claim, journal)
                 _settle_outcome(run, journal, _outcome(run, lease, journal))
         except Fenced as fault:
@@ -130,6 +132,8 @@ def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
         if plan.has_scripts:
             scripts = open_scripts(plan, source.columns)
             closing.callback(scripts.close)
+            if scripts.isolation != "full":
+                journal.log("warning", "This system cannot filter what scripts ask of it: their isolation is reduced.")
         return execute(
             plan,
             source=source,
@@ -155,11 +159,13 @@ def _tell_how_it_came(claim: Claim, journal: RunJournal) -> None:
     run = claim.run
     after = f"after segment {run.segments}" if run.segments else "from the beginning"
     if claim.came is Came.SILENT:
-        journal.log("warning", f"The worker of this run fell silent. Another one continues {after}.")
+        silent = f"The worker of this run fell silent. Another one continues {after}."
+        journal.log("warning", silent, stage=HANDOVER)
     elif claim.came is Came.HANDED_BACK:
-        journal.log("info", f"The worker of this run was stopped and handed it back. Another one continues {after}.")
+        stopped = f"The worker of this run was stopped and handed it back. Another one continues {after}."
+        journal.log("info", stopped, stage=HANDOVER)
     elif claim.came is Came.YIELDED:
-        journal.log("info", f"This run let others go first. It continues {after}.")
+        journal.log("info", f"This run let others go first. It continues {after}.", stage=HANDOVER)
 
 
 def _settle_outcome(run: Run, journal: RunJournal, outcome: Outcome) -> None:

@@ -14,10 +14,14 @@ import resource
 import struct
 import sys
 import time
+from typing import Any
 
 import quickjs
 
 FLUSH_SECONDS = 0.05
+OUT_OF_MEMORY = "InternalError: out of memory"
+NO_MEMORY_LEFT = "threw null, as also happens when memory runs out"
+SAID_WITHIN = 200
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
@@ -84,6 +88,7 @@ def lock_in(parent: int, memory_bytes: int) -> str:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_NOFILE, 0),
     ):
         resource.setrlimit(limit, (value, value))
     # A network of its own, with nothing in it. Where users may not have one, the filter below is the wall.
@@ -137,55 +142,91 @@ def main() -> None:
     with open(setup["harness"], encoding="utf-8") as file:  # noqa: PTH123  (nothing is imported that is not needed)
         harness = file.read()
     isolation = lock_in(setup["parent"], setup["memory_bytes"])
-    context = quickjs.Context()
-    context.set_memory_limit(setup["memory_bytes"])
-    context.set_max_stack_size(setup["stack_bytes"])
-    context.eval(harness)
-    prepare = context.get("prepare")
+    world = World(harness, read_frame().decode(), setup)
     try:
-        ask = prepare(read_frame().decode())
+        world.begin()
     except quickjs.JSException as error:
         write_frame(json.dumps({"refused": str(error)}).encode())
         os._exit(0)
     write_frame(json.dumps({"isolation": isolation}).encode())
-    serve(context, ask, place, setup["seconds"])
+    serve(world, place)
 
 
-def serve(context: quickjs.Context, ask: quickjs.Object, place: mmap.mmap, seconds: float) -> None:
+class World:
+    """The context that scripts see. Begun anew whenever a script was stopped: what it left behind goes with it."""
+
+    def __init__(self, harness: str, scripts: str, setup: dict[str, Any]) -> None:
+        self.harness, self.scripts, self.setup = harness, scripts, setup
+        self.batch = "[]"
+
+    def begin(self) -> None:
+        context = quickjs.Context()
+        context.set_memory_limit(self.setup["memory_bytes"])
+        context.set_max_stack_size(self.setup["stack_bytes"])
+        context.set_time_limit(self.setup["seconds"])
+        context.eval(self.harness)
+        self.context, self.ask = context, context.get("prepare")(self.scripts)
+        self.take(self.batch)
+
+    def take(self, batch: str) -> None:
+        """Bring the next batch in."""
+        self.batch = batch
+        self.context.set_time_limit(-1)
+        self.ask(batch)
+        self.context.set_time_limit(self.setup["seconds"])
+
+    def answer(self, number: int) -> str:
+        """Give the answer for a document. One that found too little memory left by others is asked once more."""
+        answer, short = self.tried(number)
+        if short:
+            self.begin()
+            answer, short = self.tried(number)
+        if short:
+            self.begin()
+        return answer
+
+    def tried(self, number: int) -> tuple[str, bool]:
+        """Give the answer, and whether memory was too short for it."""
+        try:
+            answer = self.ask(number)
+        except quickjs.JSException as error:
+            said = str(error).split("\n", 1)[0]
+            if said.endswith("interrupted"):
+                return self.stopped(said), False
+            return self.stopped(OUT_OF_MEMORY), True
+        said = answer[:SAID_WITHIN] if answer.startswith("{") else ""
+        return answer, OUT_OF_MEMORY in said or NO_MEMORY_LEFT in said
+
+    def stopped(self, said: str) -> str:
+        """Answer for a document at which the engine itself stopped, and begin anew."""
+        self.context.set_time_limit(-1)
+        self.context.gc()
+        at = json.loads(self.ask())
+        self.begin()
+        return json.dumps({**at, "said": said})
+
+
+def serve(world: World, place: mmap.mmap) -> None:
     pack_into = struct.pack_into
     while True:
         count, batch = read_batch()
-        context.set_time_limit(-1)
-        ask(batch)
-        context.set_time_limit(seconds)
+        world.take(batch)
         answers: list[str] = []
         flushed = time.monotonic()
         for number in range(count):
             pack_into("q", place, 0, number)
-            try:
-                answers.append(ask(number))
-            except quickjs.JSException as error:
-                answers.append(interrupted(context, ask, str(error), seconds))
+            answers.append(world.answer(number))
             if number & 15 == 15 and time.monotonic() - flushed > FLUSH_SECONDS:
                 write_frame(("[" + ",".join(answers) + "]").encode())
                 answers.clear()
                 flushed = time.monotonic()
-        ask("[]")
+        world.take("[]")
         write_frame(("[" + ",".join(answers) + "]").encode())
 
 
 def read_batch() -> tuple[int, str]:
     frame = read_frame()
     return struct.unpack(">I", frame[:4])[0], frame[4:].decode()
-
-
-def interrupted(context: quickjs.Context, ask: quickjs.Object, said: str, seconds: float) -> str:
-    """Answer for a document whose script was stopped by the engine itself."""
-    context.set_time_limit(-1)
-    context.gc()
-    at = json.loads(ask())
-    context.set_time_limit(seconds)
-    return json.dumps({**at, "said": said.split("\n", 1)[0], "stack": said})
 
 
 if __name__ == "__main__":

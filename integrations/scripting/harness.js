@@ -11,6 +11,7 @@
   const { stringify, parse } = JSON;
   const { isFinite } = Number;
   const text = String;
+  const LEVELS = 100;
   const isObject = (value) => (typeof value === "object" && value !== null) || typeof value === "function";
 
   function freezeAll(roots) {
@@ -39,7 +40,13 @@
       Object.getPrototypeOf(new Map()[Symbol.iterator]()),
       Object.getPrototypeOf(new Set()[Symbol.iterator]()),
       Object.getPrototypeOf("a".matchAll(/a/g)),
+      Object.getPrototypeOf([].values().map((item) => item)),
+      Object.getPrototypeOf(Iterator.from({ next() {} })),
+      (function () {
+        return Object.getOwnPropertyDescriptor(arguments, "callee").get;
+      })(),
     ];
+    if (Iterator.concat) hidden.push(Object.getPrototypeOf(Iterator.concat()));
     const names = Reflect.ownKeys(globalThis);
     freezeAll(hidden.concat(names.map((name) => globalThis[name])));
     for (const name of names) {
@@ -66,8 +73,13 @@
     return Context;
   }
 
+  // What the harness itself refuses; a script cannot throw one of these.
+  const refusals = new WeakSet();
+
   function refuse(message) {
-    throw { refused: message };
+    const refusal = { refused: message };
+    refusals.add(refusal);
+    throw refusal;
   }
 
   function verdict(answer) {
@@ -79,6 +91,7 @@
   function plain(answer) {
     switch (typeof answer) {
       case "string":
+        return sound(answer, 0);
       case "boolean":
         return answer;
       case "number":
@@ -90,10 +103,24 @@
       case "object":
         if (answer === null) return null;
         if (answer instanceof Promise) return refuse("returned a promise: a script answers at once");
-        return parse(stringify(answer) ?? "null");
+        return sound(parse(stringify(answer) ?? "null"), 0);
       default:
         return refuse("must return a value, and it returned " + kind(answer));
     }
+  }
+
+  // Only what every system can keep crosses: whole characters, and no more levels than anyone could mean.
+  function sound(value, level) {
+    if (typeof value === "string") {
+      if (!value.isWellFormed()) refuse("returned half of a character, which no system can keep");
+    } else if (isObject(value)) {
+      if (level === LEVELS) refuse("returned a value of more than " + LEVELS + " levels");
+      for (const key of Reflect.ownKeys(value)) {
+        sound(key, level);
+        sound(value[key], level + 1);
+      }
+    }
+    return value;
   }
 
   function kind(answer) {
@@ -108,15 +135,17 @@
     let said = "";
     let stack = "";
     try {
-      if (isObject(error) && typeof error.refused === "string") {
+      if (isObject(error) && refusals.has(error)) {
         return stringify({ line, place, said: error.refused, refused: true });
       }
       said = error instanceof Error ? text(error.name) + ": " + text(error.message) : "threw " + text(error);
+      // Where not even an error can be made any more, the engine throws null.
+      if (error === null) said += ", as also happens when memory runs out";
       stack = text(error.stack ?? "");
     } catch (again) {
       said = said || "threw something that cannot be shown";
     }
-    return stringify({ line, place, said: said.slice(0, 400), stack: stack.slice(0, 2000) });
+    return stringify({ line, place, said: said.slice(0, 400).toWellFormed(), stack: stack.slice(0, 2000) });
   }
 
   // `lines` describes each line of the plan: its restriction ("" for none) and the bodies of its calculations.
@@ -154,7 +183,7 @@
           answers[line] = given;
         }
         const said = stringify(answers);
-        return said.length > most ? fault({ refused: "returned more than " + most + " characters" }) : said;
+        return said.length > most ? refuse("returned more than " + most + " characters") : said;
       } catch (error) {
         return fault(error);
       }

@@ -132,7 +132,15 @@ class Sandbox:
 
     def _started(self) -> "_Child":
         child = _Child(self._limits)
-        said = child.greet(self._setup)
+        try:
+            said = child.greet(self._setup)
+        except _Died:
+            child.close()
+            raise WaybillError(
+                "The process that evaluates scripts could not be started. Run again; if it happens again, tell an "
+                "administrator: the server's memory may be short.",
+                code="internal.scripts",
+            ) from None
         if "refused" in said:
             child.close()
             raise self._uncompilable(str(said["refused"]))
@@ -159,9 +167,9 @@ class Sandbox:
         at = f" at line {number}" if number else ""
         if answer.get("refused"):
             sentence = f"{what} {said}."
-        elif "interrupted" in said:
+        elif said == "InternalError: interrupted":
             sentence, at = f"{what} ran longer than {self._limits.seconds:g} s and was stopped.", ""
-        elif "out of memory" in said:
+        elif said == "InternalError: out of memory":
             megabytes = self._limits.memory_bytes >> 20
             sentence = f"{what} needed more than {megabytes} MB of memory and was stopped."
         else:

@@ -1,13 +1,18 @@
 """A script that attacks costs its document and nothing else; the next document has its answer within two seconds."""
 
+import json
 import os
+import socket
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from integrations.engine.ports import Computed, Fault
-from integrations.scripting import Limits, open_scripts
+from integrations.scripting import Limits, open_scripts, sandbox
 from tests.scripting.making import COLUMNS, answers, plan_of
 
 LIMITS = Limits(seconds=0.3, grace_seconds=0.2)
@@ -34,6 +39,18 @@ HOSTILE = {
     "poisons through a constructor": "(function () {}).constructor.prototype.call = null; return 1;",
     "adds a global": "globalThis.leak = 1; return 1;",
     "never settles": "return new Promise(function () {});",
+    "fills the memory with promises": "var s = 'x'.repeat(1e6); for (;;) { let t = s + Math.random(); "
+    "Promise.resolve().then(function () { return t; }); }",
+    "leaves something in an iterator's prototype": "Object.getPrototypeOf([].values().map(function (x) { return x; }))"
+    ".kept = 1; return 1;",
+    "leaves something in a wrapped iterator": "Object.getPrototypeOf(Iterator.from({ next() {} })).kept = 1; return 1;",
+    "returns half of a character": "return '\\ud800';",
+    "returns half of a character within a list": "return [{ '\\udc00': 1 }];",
+    "returns hundreds of levels": "var a = []; for (var i = 0; i < 900; i++) { a = [a]; } return a;",
+    "throws what looks like a refusal of ours": "throw { refused: 'x'.repeat(2e7) };",
+    "has a message that never comes": "var e = new Error(); Object.defineProperty(e, 'message', "
+    "{ get: function () { for (;;) {} } }); throw e;",
+    "prints": "print('hello');",
 }
 
 
@@ -53,8 +70,24 @@ def test_an_attack_costs_its_own_document(attack: str) -> None:
         assert before == after == [[[Computed(True, ["[3,4]"])]]] * 2
         assert isinstance(fault, Fault), fault
         assert fault.sentence.endswith(".") or "failed" in fault.sentence
+        assert len(fault.sentence) < 600
+        fault.sentence.encode()
     finally:
         scripts.close()
+
+
+def test_memory_that_a_document_keeps_after_its_end_is_not_missing_to_the_next() -> None:
+    flood = "var s = 'x'.repeat(1e6); for (;;) { let t = s + Math.random(); Promise.resolve().then(() => t); }"
+    script = f"if (this._Number === 'bad') {{ try {{ {flood} }} catch (e) {{}} }}\nreturn 'x'.repeat(5e5).length;"
+    found = answers(plan_of(script), *[(n, "", "") for n in ("1", "bad", "2", "3")], limits=Limits(seconds=5))
+    assert [item.values for item in found[2:] if isinstance(item, Computed)] == [[500000]] * 2
+
+
+@pytest.mark.parametrize("words", ["Delivery interrupted by strike", "InternalError: out of memory"])
+def test_words_of_a_script_are_not_taken_for_ours(words: str) -> None:
+    (fault,) = answers(plan_of(f"throw new Error({words!r});"), ("1", "", ""))
+    assert isinstance(fault, Fault)
+    assert fault.sentence == f"The calculation of field0 failed at line 1: Error: {words}"
 
 
 def test_documents_of_one_message_that_all_attack_are_told_apart() -> None:
@@ -98,3 +131,65 @@ def test_the_child_holds_no_file_but_its_pipes() -> None:
     finally:
         scripts.close()
     assert not Path(f"/proc/{pid}").exists()
+
+
+# What a script would do that broke out of its engine: everything here is tried from within the locked-in process.
+BREAK_OUT = """
+import encodings.idna, json, os, socket, sys
+sys.path.insert(0, sys.argv[1])
+import child
+
+tries = {
+    "read a file": lambda: os.open("/etc/passwd", os.O_RDONLY),
+    "write a file": lambda: os.open("/tmp/waybill-out", os.O_WRONLY | os.O_CREAT),
+    "list a folder": lambda: os.listdir("/"),
+    "reach the network": lambda: socket.create_connection(("127.0.0.1", int(sys.argv[3])), 1),
+    "open a datagram socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    "open a unix socket": lambda: socket.socket(socket.AF_UNIX),
+    "make a pipe": lambda: os.pipe(),
+    "fork": lambda: os.fork(),
+    "signal its parent": lambda: os.kill(os.getppid(), 0),
+    "run a program": lambda: os.execv("/bin/true", ["true"]),
+}
+if sys.argv[2] == "reduced":
+    child.SYSTEM_CALLS = {}
+    for name in ("fork", "signal its parent", "run a program"):
+        del tries[name]
+said = {"isolation": child.lock_in(os.getppid(), 64 << 20)}
+for name, attempt in tries.items():
+    try:
+        attempt()
+        said[name] = "done"
+    except OSError:
+        said[name] = "refused"
+os.write(1, json.dumps(said).encode())
+"""
+
+
+def broken_out(isolation: str, port: int) -> dict[str, str]:
+    """What came of every attempt, in a process that is locked in as a script child is."""
+    done = subprocess.run(
+        [sys.executable, "-c", BREAK_OUT, str(sandbox.HERE), isolation, str(port)],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=60,
+    )
+    return dict(json.loads(done.stdout))
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_nothing_can_be_reached_from_within_the_child(listening: int) -> None:
+    said = broken_out("full", listening)
+    assert said.pop("isolation") == "full"
+    assert set(said.values()) == {"refused"}, said
+
+
+def test_where_system_calls_cannot_be_filtered_files_and_network_are_shut_all_the_same(listening: int) -> None:
+    said = broken_out("reduced", listening)
+    assert said.pop("isolation") == "reduced"
+    assert set(said.values()) == {"refused"}, said

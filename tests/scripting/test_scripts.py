@@ -47,7 +47,7 @@ def test_a_restriction_sends_or_leaves_out() -> None:
             "The calculation of field0 failed at line 1: ReferenceError: undeclared is not defined",
         ),
         ("throw 'no';", "The calculation of field0 failed: threw no"),
-        ("throw null;", "The calculation of field0 failed: threw null"),
+        ("throw null;", "The calculation of field0 failed: threw null, as also happens when memory runs out"),
     ],
 )
 def test_a_script_without_a_proper_answer_says_what_and_where(script: str, sentence: str) -> None:
@@ -107,8 +107,19 @@ def test_a_missing_return_is_a_warning() -> None:
     assert check_script("return 1", needs_return=True) == []
 
 
+@pytest.mark.parametrize("escape", ["})(); for(;;); (function () {", "} for(;;); function f() {", "}}; for(;;); {{"])
+def test_checking_a_script_never_runs_what_stands_behind_its_end(escape: str) -> None:
+    (complaint,) = check_script(escape, needs_return=False)
+    assert complaint.severity is Severity.ERROR
+    assert "interrupted" not in complaint.sentence
+
+
+def test_a_script_that_runs_while_it_is_compiled_ends_in_a_sentence() -> None:
+    with pytest.raises(DefinitionError, match="cannot be compiled"):
+        answers(plan_of("})(); for(;;); (function () {"), ("1", "", ""))
+
+
 def test_checking_a_script_never_runs_it() -> None:
-    assert check_script("})(); for(;;); (function () {", needs_return=False)[0].severity is Severity.ERROR
     assert check_script("for(;;); return 1", needs_return=True) == []
 
 
