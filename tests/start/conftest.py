@@ -1,4 +1,4 @@
-"""A start costs seconds, so one serves a whole module."""
+"""A start costs seconds, so one serves all tests of this folder."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ GIVEN = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """A whole installation, well, with an Owner and the Demo company, whose keys and passwords came as settings."""
     with Start(tmp_path_factory.mktemp("desk"), **GIVEN) as started:
