@@ -1,6 +1,7 @@
 """Connections as connectors get them: settings with opened secrets, and what the installation allows."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 
 from accounts.keys import CannotOpen
 from integrations.connectors.spec import Opened
@@ -29,10 +30,11 @@ def opened(connection: Connection) -> Opened:
 
 def connection_of(public_id: str) -> Connection:
     """Find a connection of the active company by its public id. Raises `DefinitionError` when it is gone."""
-    found = Connection.objects.select_related("company").filter(public_id=public_id).first()
-    if found is None:
+    try:
+        return Connection.objects.select_related("company").get(public_id=public_id)
+    except (Connection.DoesNotExist, ValidationError):
+        # Not an id at all: a definition may have come from anywhere.
         raise DefinitionError(
             "The connection this integration uses no longer exists. Choose another one and save.",
             code="definition.no_connection",
-        )
-    return found
+        ) from None
