@@ -27,7 +27,8 @@ def owner_link() -> str | None:
 
 
 def is_valid(token: str) -> bool:
-    return OwnerLink.objects.filter(token_hash=hash_of(token)).exists()
+    there_is_an_owner = User.objects.filter(is_owner=True).exists()
+    return not there_is_an_owner and OwnerLink.objects.filter(token_hash=hash_of(token)).exists()
 
 
 def redeem(token: str, *, email: str, name: str, password: str, time_zone: str = "UTC") -> User | None:
@@ -48,11 +49,11 @@ def ensure_owner(email: str, password: str) -> User | None:
     from django.contrib.auth.password_validation import validate_password
     from django.core.validators import validate_email
 
-    validate_email(email)
-    try:
-        validate_password(password)
-    except ValidationError as error:
-        raise ValidationError("WAYBILL_OWNER_PASSWORD: " + " ".join(error.messages)) from error
+    for name, check, value in (("EMAIL", validate_email, email), ("PASSWORD", validate_password, password)):
+        try:
+            check(value)
+        except ValidationError as error:
+            raise ValidationError(f"WAYBILL_OWNER_{name}: " + " ".join(error.messages)) from error
     with transaction.atomic():
         OwnerLink.objects.all().delete()
         owner = User.objects.create_user(email, password, is_owner=True)

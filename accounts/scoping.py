@@ -9,6 +9,14 @@ from django_scopes.manager import DisabledQuerySet
 Owned = TypeVar("Owned", bound=models.Model, covariant=True)
 
 
+class NoCompany(DisabledQuerySet):  # type: ignore[misc]
+    """Refuses what django-scopes lets through: a bare yes or no is an answer too."""
+
+    exists = contains = in_bulk = explain = bulk_update = DisabledQuerySet.error
+    exclude = alias = extra = distinct = defer = intersection = difference = DisabledQuerySet.error
+    select_related = prefetch_related = DisabledQuerySet.error
+
+
 class CompanyManager(models.Manager[Owned]):
     """Gives the rows of the active company; raises `ScopeError` where none is active: a forgotten filter fails, it
     never leaks.
@@ -21,8 +29,8 @@ class CompanyManager(models.Manager[Owned]):
         if not active.get("_enabled", True):
             return super().get_queryset()
         if "company" not in active:
-            disabled: models.QuerySet[Owned] = DisabledQuerySet(self.model, using=self._db, missing_scopes={"company"})
-            return disabled
+            refusing: models.QuerySet[Owned] = NoCompany(self.model, using=self._db, missing_scopes={"company"})
+            return refusing
         return super().get_queryset().filter(company=active["company"])
 
 
