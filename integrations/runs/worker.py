@@ -5,12 +5,13 @@ Looking needs no broker, so a broker that is away or deaf costs a run a second a
 
 import logging
 import os
+import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps
-from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 from django_scopes import scopes_disabled
@@ -20,6 +21,7 @@ from integrations.runs.drain import is_draining, request_drain, wait_for_drain
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 1.0
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class Lookout(bootsteps.StartStopStep):
@@ -28,6 +30,7 @@ class Lookout(bootsteps.StartStopStep):
     requires = ("celery.worker.components:Pool",)
 
     def start(self, worker: Any) -> None:
+        hear_stops()
         self._thread = threading.Thread(target=look_out, args=(worker.hostname,), name="lookout")
         self._thread.start()
 
@@ -36,17 +39,28 @@ class Lookout(bootsteps.StartStopStep):
         self._thread.join()
 
 
-@worker_shutting_down.connect
-def stop_at_the_next_segment(**told: Any) -> None:
-    """The one signal that is used: it comes at once, also while a run is being performed."""
+def hear_stops() -> None:
+    """Let a thread hear that this process should stop. Call this in the main thread.
+
+    What Celery does about it has to wait until the main thread comes out of the call it is in, and a run may be inside
+    a database's driver for long. The system writes the signal's number into this pipe at once.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    threading.Thread(target=_hear, args=(reading,), name="stops", daemon=True).start()
+
+
+def _hear(reading: int) -> None:
+    while os.read(reading, 1)[0] not in STOPS:
+        pass
     request_drain()
-    patience = threading.Timer(settings.STOP_SECONDS, give_up)
-    patience.daemon = True
-    patience.start()
+    time.sleep(settings.STOP_SECONDS)
+    give_up()
 
 
 def give_up() -> None:
-    """End this process in the middle of a segment, before whoever told it to stop kills it.
+    """End this process where it is, most likely in the middle of a segment, before whoever told it to stop kills it.
 
     Its runs are handed back first: nobody has to wait for their leases, and none counts as a death. What had left with
     the segment is settled by whoever continues, as after any death.
@@ -58,7 +72,7 @@ def give_up() -> None:
         with scopes_disabled():
             handed_back = Run.objects.hand_back_all(this_worker())
         leave_here()
-        log.warning("its segment takes too long to wait for: %s run(s) handed back as they are", handed_back)
+        log.warning("it takes too long to stop: %s run(s) are handed back as they are", handed_back)
     finally:
         os._exit(0)
 

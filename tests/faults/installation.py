@@ -98,9 +98,10 @@ class Installation:
         """`installation.request(name=…)` is a command of the driver (see `tests.faults.driver`)."""
         return lambda **given: self._ask(command, given)
 
-    def worker(self, *, failpoints: str = "") -> Worker:
+    def worker(self, *, failpoints: str = "", **settings: str) -> Worker:
         self._made += 1
-        worker = Worker({**self.environment, "WAYBILL_FAILPOINTS": failpoints}, str(self._made))
+        given = {f"WAYBILL_{name}": value for name, value in {"FAILPOINTS": failpoints, **settings}.items()}
+        worker = Worker({**self.environment, **given}, str(self._made))
         self.workers.append(worker)
         return worker
 

@@ -3,8 +3,10 @@
 import os
 import random
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from tests.faults.installation import LEASE_SECONDS, Installation
 from tests.faults.service import Service
+from tests.processes import descendants
 from tests.servers import Postgres, Valkey
 
 SEED = int(os.environ.get("WAYBILL_FAULTS_SEED", "20261124"))
@@ -236,6 +239,60 @@ def test_a_worker_that_is_asked_to_stop_hands_its_run_over_at_a_segment(installa
     installation.ended(number)
     assert left_by(installation, name, number, "upsert") == expected
     assert any("handed it back" in line for line in installation.log(number=number))
+
+
+def test_a_worker_that_is_stopped_in_a_slow_segment_hands_it_over_as_it_is(installation: Installation) -> None:
+    expected = undisturbed(installation, "insert")
+    name = define(installation, "slow", "insert")
+    worker = installation.worker(failpoints="execute.after_settle:1=sleep:0.3", STOP_SECONDS="1")
+    number = installation.request(name=name)
+    installation.wait(number, until=lambda seen: seen["segments"] >= 2, what="deliver")
+    with closing(sqlite3.connect(installation.folder / f"{name}.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # The driver waits for the file inside one call, deaf to everything.
+        time.sleep(0.6)
+        assert worker.stop() < 8
+        handed = installation.state(number=number)
+        assert (handed["status"], handed["owner"], handed["deaths"]) == ("in_progress", "", 0)
+    installation.worker()
+    installation.ended(number)
+    assert left_by(installation, name, number, "insert") == expected
+    assert any("handed it back" in line for line in installation.log(number=number))
+
+
+def test_a_script_child_that_is_killed_costs_two_seconds_and_at_most_one_document(installation: Installation) -> None:
+    expected = undisturbed(installation, "upsert")
+    name = define(installation, "childless", "upsert")
+    worker = installation.worker(failpoints="execute.after_settle:1=sleep:0.1")
+    number = installation.request(name=name)
+    installation.wait(number, until=lambda seen: seen["segments"] >= 3, what="deliver")
+    (child,) = descendants(worker.pid)
+    before = installation.state(number=number)["segments"]
+    os.kill(child, signal.SIGKILL)
+    killed_at = time.monotonic()
+    installation.wait(number, until=lambda seen: seen["segments"] > before + 2, what="go on")
+    assert time.monotonic() - killed_at < 5, "two seconds, and what a slow machine adds"
+    installation.ended(number)
+    found = left_by(installation, name, number, "upsert")
+    assert found["balanced"]
+    other = {key for key, bucket in found["buckets"].items() if expected["buckets"][key] != bucket}
+    assert found["buckets"].keys() == expected["buckets"].keys()
+    assert len(other) <= 1
+
+
+def test_a_worker_without_a_broker_performs_what_is_asked_and_still_stops(installation: Installation) -> None:
+    """It is started while the broker is away, and stopped before the broker is back."""
+    expected = undisturbed(installation, "upsert")
+    name = define(installation, "no_broker_at_all", "upsert")
+    installation.broker.kill()
+    try:
+        worker = installation.worker()
+        number = installation.request(name=name)
+        installation.ended(number)
+        assert worker.process.poll() is None, "it waits for its broker and does not end over it"
+        assert worker.stop() < 8
+    finally:
+        installation.broker.start()
+    assert left_by(installation, name, number, "upsert") == expected
 
 
 def test_the_same_holds_with_rows_in_postgresql(tmp_path: Path, broker: Valkey, postgres: Postgres) -> None:

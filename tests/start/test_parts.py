@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import children, read
 from tests.start.conftest import GIVEN
-from tests.start.running import OWNER, PASSWORD, ROOT, Start, children, read, wait
+from tests.start.running import OWNER, PASSWORD, ROOT, Start, wait
 from tests.start.visitor import Visitor
 
 PARTS = ["broker", "worker 1", "worker 2", "clock", "web"]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.bench.data import write_customers
-from tests.start.running import OWNER, PASSWORD, ROOT, Start, is_running, wait
+from tests.processes import is_running
+from tests.start.running import OWNER, PASSWORD, ROOT, Start, wait
 from tests.start.visitor import Visitor
 
 ROWS = 20_000
