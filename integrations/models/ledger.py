@@ -12,6 +12,9 @@ from django.utils import timezone
 from accounts.scoping import CompanyOwned
 from integrations.models.run import Run
 
+HANDOVER = "handover"
+"""The stage of those lines of a run's log that tell how another worker came to continue it."""
+
 
 class LedgerSegment(CompanyOwned):
     """One delivered batch: documents first..last, counts by bucket (documents, rows, and records per line)."""

@@ -14,8 +14,8 @@ from django_scopes import scope
 
 from integrations.connectors.registry import destination_kind
 from integrations.connectors.spec import DestinationContext
-from integrations.engine.errors import Fenced, WaybillError
-from integrations.engine.execute import Outcome, OutcomeStatus, execute
+from integrations.engine.errors import Fenced, TransientError, WaybillError
+from integrations.engine.execute import ATTEMPTS, FIRST_PAUSE_SECONDS, Outcome, OutcomeStatus, execute
 from integrations.engine.failpoint import failpoint
 from integrations.engine.plan import Plan
 from integrations.engine.ports import Destination, Ticket
@@ -23,7 +23,7 @@ from integrations.models import Process, Run, RunStatus
 from integrations.models.ledger import HANDOVER
 from integrations.runs.claims import Came, Claim, claim_next
 from integrations.runs.connections import connection_of, opened
-from integrations.runs.drain import is_draining
+from integrations.runs.drain import is_draining, wait_for_drain
 from integrations.runs.health import this_worker
 from integrations.runs.journal import RunJournal
 from integrations.runs.lease import Lease
@@ -112,6 +112,8 @@ def _outcome(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
     except (Fenced, OperationalError, InterfaceError):
         raise
     except WaybillError as fault:
+        if isinstance(fault, TransientError) and is_draining():
+            return Outcome(status=OutcomeStatus.HANDED_BACK)
         return Outcome(status=OutcomeStatus.FAILED, sentence=fault.sentence, code=fault.code)
     except Exception:
         log.exception("run %s: internal fault", run.number)
@@ -121,7 +123,7 @@ def _outcome(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
 def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
     plan = run.version.plan
     with ExitStack() as closing:
-        destination = _open_destination(plan)
+        destination = _open_destination(plan, journal)
         closing.callback(destination.close)
         source = open_pinned(run, plan.source, journal)
         closing.callback(source.close)
@@ -145,10 +147,22 @@ def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
         )
 
 
-def _open_destination(plan: Plan) -> Destination:
+def _open_destination(plan: Plan, journal: RunJournal) -> Destination:
+    """Open the destination; one that does not answer is asked again, as it would be during the delivery."""
     kind = destination_kind(plan.destination.kind)
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return kind.open(_context(plan))
+        except TransientError as fault:
+            journal.log("warning", f"Attempt {attempt} of {ATTEMPTS}: {fault.sentence}")
+            if wait_for_drain(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)):
+                break
+    return kind.open(_context(plan))
+
+
+def _context(plan: Plan) -> DestinationContext:
     connection = connection_of(plan.destination.connection)
-    return kind.open(DestinationContext(spec=plan.destination, lines=plan.lines, opened=opened(connection)))
+    return DestinationContext(spec=plan.destination, lines=plan.lines, opened=opened(connection))
 
 
 def _ticket(run: Run, epoch: int, segment: int) -> Ticket:

@@ -5,7 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Exists, F, OuterRef, Subquery
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -15,28 +17,33 @@ from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
 from integrations.connectors.registry import source_kind
-from integrations.models import Process, Run, StoredFile
+from integrations.models import Process, ProcessVersion, Run, StoredFile
 from integrations.runs.files import store
 from integrations.runs.request import Refused, default_name, request_run
 from integrations.web.ledger import ledger_of
 from integrations.web.runs import line_of
 
+CHOICES_LISTED = 200
+
 
 @require_GET
 @requires(Role.OPERATOR)
 def choose(request: Request) -> HttpResponse:
-    """Step 1, *Select*: the integrations that can run, found by name."""
+    """Step 1, *Select*: the integrations that can run, the last used first, found by name."""
     query = request.GET.get("q", "").strip()[:200]
-    ready = Process.objects.filter(trashed_at=None, is_active=True, versions__isnull=False).distinct().order_by("name")
+    runnable = Exists(ProcessVersion.objects.filter(process=OuterRef("pk")))
+    newest = Run.objects.filter(process=OuterRef("pk")).order_by("-pk").values("queued_at")[:1]
+    ready = Process.objects.filter(runnable, trashed_at=None, is_active=True).annotate(last_run_at=Subquery(newest))
     found = ready.filter(name__icontains=query) if query else ready
-    return _panel(request, "choose", {"found": found[:200], "query": query})
+    last_used_first = found.order_by(F("last_run_at").desc(nulls_last=True), "name")
+    return _panel(request, "choose", {"found": last_used_first[:CHOICES_LISTED], "query": query})
 
 
 @require_GET
 @requires(Role.OPERATOR)
 def panel(request: Request, public_id: UUID) -> HttpResponse:
     """Steps 2 to 4: what the chosen integration asks for."""
-    return _ask(request, _runnable(public_id))
+    return ask(request, _runnable(public_id))
 
 
 @require_POST
@@ -49,14 +56,19 @@ def start(request: Request, public_id: UUID) -> HttpResponse:
     try:
         file = _uploaded(request, process)
         if file is not None and not again and (before := _read_before(process, file)):
-            return _ask(request, process, name=name, kept=file, before=before)
+            return ask(request, process, name=name, kept=file, before=before)
         if again == "no":
-            return _ask(request, process, name=name)
+            return ask(request, process, name=name)
         run = request_run(process, by=request.user, name=name, file=file)
     except Refused as error:
-        return _ask(request, process, name=name, refused=error.sentence, status=422)
+        return ask(request, process, name=name, refused=error.sentence, status=422)
+    namesake = Run.objects.filter(name=run.name).exclude(pk=run.pk).order_by("-number").first()
     if request.htmx:
-        return _progress(request, run)
+        return watch(request, run, namesake=namesake)
+    if namesake:
+        messages.warning(
+            request, f"Run {namesake.number} has the same name. Both keep it; the number tells them apart."
+        )
     return redirect("run-summary", run.number)
 
 
@@ -65,7 +77,7 @@ def start(request: Request, public_id: UUID) -> HttpResponse:
 def progress(request: Request, number: int) -> HttpResponse:
     """Where the run has come to: asked again every second until it has ended."""
     run = get_object_or_404(Run.objects.select_related("process", "version"), number=number)
-    return _progress(request, run)
+    return watch(request, run)
 
 
 def _runnable(public_id: UUID) -> Process:
@@ -74,16 +86,20 @@ def _runnable(public_id: UUID) -> Process:
     )
 
 
-def _ask(request: Request, process: Process, *, status: int = 200, **more: Any) -> HttpResponse:
+def ask(request: Request, process: Process, *, status: int = 200, **more: Any) -> HttpResponse:
+    """Show what the integration asks for, filled in with what `more` brings back."""
     version = process.newest_version
     kind = source_kind(version.plan.source.kind) if version else None
+    takes_file = bool(kind and kind.takes_file)
+    fetches = bool(version and version.plan.source.connection)
     context = {
         "process": process,
         "version": version,
-        "last": Run.objects.filter(process=process).order_by("-number").first(),
-        "takes_file": bool(kind and kind.takes_file),
+        "last": Run.objects.filter(process=process, parent=None).order_by("-number").first(),
+        "takes_file": takes_file,
+        "has_file": not takes_file or fetches or process.default_file is not None,
         "extensions": ", ".join(kind.extensions) if kind else "",
-        "fetches": bool(version and version.plan.source.connection),
+        "fetches": fetches,
         "limit": settings.UPLOAD_LIMIT_BYTES,
         "default_name": default_name(process, timezone.now()),
         **more,
@@ -91,20 +107,14 @@ def _ask(request: Request, process: Process, *, status: int = 200, **more: Any) 
     return _panel(request, "ask", context, status=status)
 
 
-def _progress(request: Request, run: Run) -> HttpResponse:
-    line = line_of(run)
-    seconds = line.took.total_seconds() if line.took else 0
-    ledger = ledger_of(run)
-    rate = ledger.accounted / seconds if seconds > 1 else 0
-    left = ((run.source_documents or 0) - ledger.accounted) / rate if rate and run.is_open else None
-    context = {"run": run, "line": line, "ledger": ledger, "rate": rate, "left": left}
-    template = "run_panel/_progress.html" if request.htmx.target == "progress" else "run_panel/_panel.html"
-    return render(request, template, {"step": "progress", **context}, status=286 if _has_ended(request, run) else 200)
-
-
-def _has_ended(request: Request, run: Run) -> bool:
+def watch(request: Request, run: Run, namesake: Run | None = None) -> HttpResponse:
+    """Show where the run has come to: the whole panel, or only what lives when that is what was asked for."""
+    context = {"run": run, "line": line_of(run), "ledger": ledger_of(run), "namesake": namesake}
+    alive = request.htmx.target == "progress"
+    if not alive:
+        return _panel(request, "progress", context)
     # 286 is htmx's word for “do not ask again”.
-    return request.htmx.target == "progress" and not run.is_open
+    return render(request, "run_panel/_progress.html", context, status=200 if run.is_open else 286)
 
 
 def _panel(request: Request, step: str, context: dict[str, Any], status: int = 200) -> HttpResponse:

@@ -1,14 +1,14 @@
 """One run in all its detail: what it did, what it left, why, and what can be done next."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, Min
+from django.db.models import Count, Max, Min
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -24,16 +24,22 @@ from integrations.engine.batch import DELIVERED, Bucket, Row
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import ColumnType
 from integrations.engine.ports import Source
-from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
+from integrations.models import Connection, DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
+from integrations.models.ledger import HANDOVER
 from integrations.runs.files import path_of
 from integrations.runs.request import Refused, request_cancel, rerun
 from integrations.web.ledger import ledger_of
+from integrations.web.run_panel import ask, watch
 from integrations.web.runs import STAGES, line_of
 
 ERRORS_A_PAGE = 50
 LINES_A_PAGE = 200
 ROWS_A_PAGE = 100
 SEGMENTS_SUMMED = 5_000
+DOCUMENTS_SHOWN = 10
+CAUSES_SHOWN = 20
+HANDOVERS_SHOWN = 5
+OUTCOMES_MARKED = 1_000
 STAGE_WORDS = {"read": "Read", "deliver": "Documents"}
 
 
@@ -42,7 +48,7 @@ class LineCounts:
     """What became of the records of one line."""
 
     name: str
-    target: str
+    destination: str
     records: int
     delivered: int
     counts: dict[str, int]
@@ -50,13 +56,23 @@ class LineCounts:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of the timeline. `x` and `width` are percent of the run's time."""
+    """One stage of the timeline. `x` and `width` are percent of the run's time; `key` is the colour."""
 
+    key: str
     title: str
     message: str
     took: timedelta | None
     x: str
     width: str
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """A row as it was read. `fault` says why its document failed; each cell knows whether it is to blame."""
+
+    number: int
+    fault: str
+    cells: list[tuple[Any, bool]]
 
 
 @require_GET
@@ -67,18 +83,20 @@ def summary(request: Request, number: int) -> HttpResponse:
     causes = (
         DocumentOutcome.objects.filter(run=run)
         .values("cause", "bucket", "stage", "column")
-        .annotate(documents=Count("pk"), example=Min("key"))
+        .annotate(documents=Count("pk"), first=Min("key"), last=Max("key"))
         .order_by("-documents", "cause")
     )
+    outcomes = list(_outcomes(run)[:DOCUMENTS_SHOWN])
     context = {
         **_frame(request, run),
         "ledger": ledger_of(run),
         "lines": _lines(run),
-        "causes": list(causes[:20]),
+        "causes": list(causes[:CAUSES_SHOWN]),
         "stages": _stages(run),
-        "comparison": _comparison(run),
+        "handovers": LogEntry.objects.filter(run=run, stage=HANDOVER).order_by("pk")[:HANDOVERS_SHOWN],
+        "comparison": None if run.is_open else _comparison(run),
         "children": Run.objects.filter(parent=run).order_by("number")[:50],
-        "outcomes": _outcomes(run)[:5],
+        "outcomes": [(outcome, _value_at_fault(run, outcome)) for outcome in outcomes],
         "ended": not run.is_open,
     }
     template = "runs/_summary.html" if request.htmx.target == "summary" else "runs/summary.html"
@@ -135,7 +153,11 @@ def source_file(request: Request, number: int) -> HttpResponse:
         try:
             source = _source_of(run)
             rows = list(islice(_rows(source), (at - 1) * ROWS_A_PAGE, at * ROWS_A_PAGE + 1))
-            context |= {"columns": source.columns, "rows": rows[:ROWS_A_PAGE], "more": len(rows) > ROWS_A_PAGE}
+            context |= {
+                "columns": source.columns,
+                "rows": _marked(run, source.columns, rows[:ROWS_A_PAGE]),
+                "more": len(rows) > ROWS_A_PAGE,
+            }
             source.close()
         except WaybillError as error:
             context["unreadable"] = error.sentence
@@ -160,7 +182,10 @@ def download(request: Request, number: int) -> HttpResponse | FileResponse:
 def cancel(request: Request, number: int) -> HttpResponse:
     """Ask the run to end at its next segment."""
     run = _found(number)
-    if request_cancel(run, by=request.user):
+    asked = request_cancel(run, by=request.user)
+    if request.htmx.target == "progress":
+        return watch(request, run)
+    if asked:
         words = "is cancelled" if not run.is_open else "ends at its next segment; what was not sent is held"
         messages.success(request, f"Run {run.number} {words}.")
     else:
@@ -172,11 +197,16 @@ def cancel(request: Request, number: int) -> HttpResponse:
 @requires(Role.OPERATOR)
 def run_again(request: Request, number: int) -> HttpResponse:
     """Re-Run: the same file, today's version."""
+    run = _found(number)
     try:
-        again = rerun(_found(number), by=request.user)
+        again = rerun(run, by=request.user)
     except Refused as error:
+        if request.htmx:
+            return ask(request, run.process, refused=error.sentence, status=422)
         messages.error(request, error.sentence)
         return redirect("run-summary", number)
+    if request.htmx:
+        return watch(request, again)
     messages.success(request, f"Run {again.number} started: it does again what run {number} did.")
     return redirect("run-summary", again.number)
 
@@ -201,7 +231,7 @@ def _frame(request: Request, run: Run) -> dict[str, Any]:
 
 
 def sentence_of(run: Run) -> str:
-    """Say in one sentence what became of the run."""
+    """Say in one sentence what became of the documents. Why it ended so is the run's own `reason`."""
     if run.status == RunStatus.QUEUED:
         return f"This run is queued: {run.get_waiting_for_display() or 'a worker takes it as soon as one is free'}."
     total = run.source_documents
@@ -213,11 +243,11 @@ def sentence_of(run: Run) -> str:
             f"{done:,} of {total:,} documents are at the destination so far; it is {STAGES.get(run.stage, run.stage)}."
         )
     if total is None:
-        return run.reason or "Nothing was read and nothing was sent."
+        return "" if run.reason else "Nothing was read and nothing was sent."
     words = f"{done:,} of {total:,} documents are at the destination"
     if run.documents_restricted:
         words += f" and {run.documents_restricted:,} were left out on purpose"
-    return f"{words}. {run.reason}".strip()
+    return f"{words}."
 
 
 def _outcomes(run: Run) -> Any:
@@ -237,6 +267,12 @@ def _blamed(run: Run, outcome: DocumentOutcome) -> set[str]:
     return mapped | {outcome.column}
 
 
+def _value_at_fault(run: Run, outcome: DocumentOutcome) -> str | None:
+    """Give what the first row holds in the column at fault; None when none is to blame."""
+    values = outcome.rows[0]["values"] if outcome.rows else {}
+    return next((str(values[column]) for column in values if column in _blamed(run, outcome)), None)
+
+
 def _lines(run: Run) -> list[LineCounts]:
     """Add up the records of each line over the segments of the ledger."""
     totals = [Counter[str]() for _ in run.version.plan.lines]
@@ -244,10 +280,11 @@ def _lines(run: Run) -> list[LineCounts]:
     for counts in segments:
         for total, count in zip(totals, counts, strict=False):
             total.update(count)
+    connection = Connection.objects.filter(public_id=run.version.plan.destination.connection).first()
     return [
         LineCounts(
             name=line.name,
-            target=line.target,
+            destination=f"{connection.name} · {line.target}" if connection else line.target,
             records=sum(total.values()),
             delivered=sum(total[bucket] for bucket in DELIVERED),
             counts={str(bucket): total[bucket] for bucket in Bucket},
@@ -272,7 +309,9 @@ def _stages(run: Run) -> list[Stage]:
         width = min(max(took.total_seconds() * 100 / whole, 0.6), 100)
         x = min(max(began * 100 / whole, 0), 100 - width)
         message = ", ".join(filter(None, (entry.message, worker)))
-        stages.append(Stage(title, message, took, f"{x:.2f}%", f"{width:.2f}%"))
+        left_some = entry.stage == "deliver" and run.documents_failed + run.documents_unknown
+        key = "run" if entry.ended_at is None and run.is_open else "unk" if left_some else "ok"
+        stages.append(Stage(key, title, message, took, f"{x:.2f}%", f"{width:.2f}%"))
     return stages
 
 
@@ -318,3 +357,19 @@ def _rows(source: Source) -> Iterator[tuple[int, Row, str]]:
     for batch in source.read():
         for index, (number, row) in enumerate(zip(batch.numbers, batch.rows, strict=True)):
             yield number, row, batch.defects.get(index, "")
+
+
+def _marked(run: Run, columns: Sequence[str], rows: list[tuple[int, Row, str]]) -> list[SourceRow]:
+    """Mark the rows of failed and unknown documents, as far as those are among the first of the run."""
+    shown = {number for number, _, _ in rows}
+    faults: dict[int, tuple[str, set[str]]] = {}
+    for outcome in _outcomes(run)[:OUTCOMES_MARKED]:
+        for held in outcome.rows:
+            if held["number"] in shown:
+                faults[held["number"]] = (outcome.sentence, _blamed(run, outcome))
+    marked = []
+    for number, row, defect in rows:
+        sentence, blamed = faults.get(number, (defect, set()))
+        cells = [(value, bool(sentence) and (column in blamed)) for column, value in zip_longest(columns, row)]
+        marked.append(SourceRow(number, sentence, cells))
+    return marked

@@ -12,10 +12,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.http import Request
-from accounts.models import Role
+from accounts.models import Membership, Role
 from accounts.policy import requires
 from integrations.models import Process, Run, RunStatus
-from integrations.models.run import OPEN
+from integrations.models.run import OPEN, Trigger
+from integrations.web.ledger import ledger_of
+from integrations.web.tags import duration
 
 A_PAGE = 50
 COUNT_UP_TO = 1_000
@@ -27,12 +29,9 @@ STATUSES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("failed", "Failed", "circle-x", (RunStatus.FAILED,)),
     ("cancelled", "Cancelled, Skipped", "ban", (RunStatus.CANCELLED, RunStatus.SKIPPED)),
 )
-PERIODS = (
-    ("", "Any time", None),
-    ("day", "Last 24 hours", 1),
-    ("week", "Last 7 days", 7),
-    ("month", "Last 30 days", 30),
-)
+PERIODS = {"day": ("Last 24 hours", 1), "week": ("Last 7 days", 7), "month": ("Last 30 days", 30)}
+FILTERS = ("status", "process", "trigger", "by", "period", "q")
+CHOICES_LISTED = 200
 
 
 @dataclass(frozen=True)
@@ -45,31 +44,56 @@ class Pill:
 
 
 @dataclass(frozen=True)
+class Filter:
+    """A pill over the list. `chosen` says what it lets through, `url` takes it off; otherwise it offers `choices`,
+    words and addresses."""
+
+    key: str
+    label: str
+    chosen: str
+    url: str
+    choices: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Line:
     """A run as the list shows it: OK is delivered and unchanged, failed is failed, unknown and held."""
 
     run: Run
+    kind: str
     ok: int
     failed: int
     total: int | None
     took: timedelta | None
-    news: str
+    rate: float | None
+    left: timedelta | None
+    doing: str
+
+    @property
+    def news(self) -> str:
+        """What the list says below the name."""
+        return f"{self.doing}, about {duration(self.left)} left" if self.left else self.doing
 
 
 @require_GET
 @requires(Role.VIEWER)
 def runs(request: Request) -> HttpResponse:
-    """List runs, the newest first. With htmx only the table is given."""
-    wanted = {name: request.GET.get(name, "").strip()[:200] for name in ("status", "process", "period", "q")}
+    """List runs, the newest first; `run` in the address is the selected one. With htmx only the live part is given."""
+    wanted = {name: request.GET.get(name, "").strip()[:200] for name in FILTERS}
     found = _filtered(wanted)
     listed, newer, older = _page(request, found)
+    picked = next((run for run in listed if str(run.number) == request.GET.get("run")), None)
+    pills = _pills(wanted)
     context = {
         "lines": [line_of(run) for run in listed],
-        "pills": _pills(wanted),
+        "picked": picked,
+        "ledger": ledger_of(picked) if picked else None,
+        "pills": pills,
+        "count": next((pill.count for pill in pills if pill.current), pills[0].count),
+        "filters": _filters(request, wanted),
         "wanted": wanted,
         "filtered": any(wanted.values()),
-        "processes": Process.objects.filter(trashed_at=None).only("public_id", "name"),
-        "periods": PERIODS,
+        "now": timezone.now(),
         "newer": f"?{urlencode({**_only(wanted), 'after': newer})}" if newer else "",
         "older": f"?{urlencode({**_only(wanted), 'before': older})}" if older else "",
         "live": any(run.is_open for run in listed) or not newer,
@@ -83,17 +107,27 @@ def line_of(run: Run) -> Line:
     """Give a run as a line of the list."""
     ok = run.documents_created + run.documents_updated + run.documents_unchanged
     failed = run.documents_failed + run.documents_unknown + run.documents_held
-    begun = run.started_at or run.queued_at
-    took = (run.ended_at or timezone.now()) - begun if run.started_at else None
-    return Line(run, ok, failed, run.source_documents, took, _news(run))
+    took = (run.ended_at or timezone.now()) - run.started_at if run.started_at else None
+    rate, left = _pace(run, ok + failed + run.documents_restricted, took)
+    kind = "child" if run.parent_id else "integration"
+    return Line(run, kind, ok, failed, run.source_documents, took, rate, left, _doing(run))
 
 
-def _news(run: Run) -> str:
+def _pace(run: Run, accounted: int, took: timedelta | None) -> tuple[float | None, timedelta | None]:
+    """Give documents a second and the time left, of a run that is going on and has shown a pace."""
+    seconds = took.total_seconds() if took else 0
+    if run.status != RunStatus.IN_PROGRESS or seconds < 1 or not accounted or run.source_documents is None:
+        return None, None
+    rate = accounted / seconds
+    return rate, timedelta(seconds=max(run.source_documents - accounted, 0) / rate)
+
+
+def _doing(run: Run) -> str:
     if run.status == RunStatus.QUEUED:
         return run.get_waiting_for_display() or "waiting for a worker"
-    if run.status == RunStatus.IN_PROGRESS:
-        return "cancelling" if run.cancel_requested_at else STAGES.get(run.stage, run.stage)
-    return run.reason
+    if run.status != RunStatus.IN_PROGRESS:
+        return run.reason
+    return "cancelling" if run.cancel_requested_at else STAGES.get(run.stage, run.stage)
 
 
 STAGES = {"read": "reading the source", "deliver": "sending documents", "": "starting"}
@@ -106,9 +140,12 @@ def _filtered(wanted: dict[str, str]) -> QuerySet[Run]:
         found = found.filter(status__in=statuses)
     if wanted["process"]:
         found = found.filter(process__name=wanted["process"])
-    days = next((item[2] for item in PERIODS if item[0] == wanted["period"]), None)
-    if days:
-        found = found.filter(queued_at__gte=timezone.now() - timedelta(days=days))
+    if wanted["trigger"]:
+        found = found.filter(trigger=wanted["trigger"])
+    if wanted["by"]:
+        found = found.filter(requested_by__email=wanted["by"])
+    if wanted["period"] in PERIODS:
+        found = found.filter(queued_at__gte=timezone.now() - timedelta(days=PERIODS[wanted["period"]][1]))
     if wanted["q"]:
         said = Q(name__icontains=wanted["q"]) | Q(reason__icontains=wanted["q"])
         said |= Q(source_file__name__icontains=wanted["q"])
@@ -143,8 +180,35 @@ def _pills(wanted: dict[str, str]) -> list[Pill]:
         choice = {**wanted, "status": key}
         counted = len(_filtered(choice).order_by().values_list("pk", flat=True)[: COUNT_UP_TO + 1])
         count = f"{COUNT_UP_TO:,}+" if counted > COUNT_UP_TO else f"{counted:,}"
-        pills.append(Pill(label, icon, f"?{urlencode(_only(choice))}", count, key == wanted["status"]))
+        pills.append(Pill(label, icon, _address(choice), count, key == wanted["status"]))
     return pills
+
+
+def _filters(request: Request, wanted: dict[str, str]) -> list[Filter]:
+    """Give the pills that narrow the list further, each with what it offers."""
+    names = Process.objects.filter(trashed_at=None).order_by("name").values_list("name", flat=True)[:CHOICES_LISTED]
+    members = Membership.objects.filter(company=request.company).select_related("user").order_by("user__email")
+    offered: tuple[tuple[str, str, dict[str, str]], ...] = (
+        ("period", "Any time", {key: label for key, (label, _) in PERIODS.items()}),
+        ("process", "Integration", {name: name for name in names}),
+        ("trigger", "Trigger", {str(value): str(label) for value, label in Trigger.choices}),
+        ("by", "By whom", {item.user.email: str(item.user) for item in members[:CHOICES_LISTED]}),
+    )
+    return [
+        Filter(
+            key,
+            label,
+            chosen=choices.get(wanted[key], wanted[key]),
+            url=_address({**wanted, key: ""}),
+            choices=tuple((words, _address({**wanted, key: value})) for value, words in choices.items()),
+        )
+        for key, label, choices in offered
+    ]
+
+
+def _address(wanted: dict[str, str]) -> str:
+    # A bare “?” is the same page without any filter.
+    return f"?{urlencode(_only(wanted))}"
 
 
 def _only(wanted: dict[str, str]) -> dict[str, Any]:

@@ -64,8 +64,10 @@ def duration(value: timedelta | float | None) -> str:
     if value is None:
         return "–"
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if seconds < 0.1:
+        return "under 0.1 s"
     if seconds < 10:
-        return f"{max(seconds, 0):.1f} s"
+        return f"{seconds:.1f} s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -91,6 +93,17 @@ def when(moment: datetime | None) -> SafeString | str:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>', local.isoformat(), f"{local:%Y-%m-%d %H:%M:%S %Z}", relative(moment)
     )
+
+
+@register.simple_tag
+def clock(moment: datetime | None) -> SafeString | str:
+    """Show the exact time in the person's zone, with its date unless that is today's."""
+    if moment is None:
+        return "–"
+    local = timezone.localtime(moment)
+    words = f"{local:%H:%M:%S}" if local.date() == timezone.localdate() else f"{local:%Y-%m-%d %H:%M:%S}"
+    title = f"{local:%Y-%m-%d %H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), title, words)
 
 
 def relative(moment: datetime) -> str:

@@ -1,12 +1,15 @@
-// The desk's manners: the drawer, keys, live parts that rest when nobody looks, and files that are dropped.
+// The desk's manners: the drawer, menus and questions, and files that are chosen or dropped.
 (function () {
   "use strict";
   const panel = document.getElementById("panel");
   const shell = document.querySelector(".shell");
+  const menu = document.getElementById("menu");
   let cameFrom = null;
 
+  // ---- the drawer ----------------------------------------------------------------------------------------------
   function openPanel(url) {
     if (!panel.firstElementChild) cameFrom = document.activeElement;
+    showMenu(false);
     window.htmx.ajax("GET", url, { target: "#panel", swap: "innerHTML" });
   }
 
@@ -16,11 +19,45 @@
     shell.inert = false;
     if (cameFrom) cameFrom.focus();
     cameFrom = null;
+    document.dispatchEvent(new Event("waybill:panel-closed"));
   }
 
-  function focusIn(part) {
-    const wanted = part.querySelector("[data-focus]") || part.querySelector("#panel-title");
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target !== panel) return;
+    shell.inert = Boolean(panel.firstElementChild);
+    const wanted = panel.querySelector("[data-focus]") || panel.querySelector("#panel-title");
     if (wanted) wanted.focus();
+  });
+
+  function keepInside(event) {
+    const reach = [...panel.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")].filter(
+      (part) => !part.disabled && part.type !== "hidden" && part.checkVisibility(),
+    );
+    const [first, last] = [reach[0], reach[reach.length - 1]];
+    if (event.shiftKey && (document.activeElement === first || !reach.includes(document.activeElement))) {
+      event.preventDefault();
+      last.focus();
+    } else if (!event.shiftKey && (document.activeElement === last || !panel.contains(document.activeElement))) {
+      event.preventDefault();
+      first.focus();
+    }
+  }
+
+  // ---- menus and questions -------------------------------------------------------------------------------------
+  function showMenu(open) {
+    const button = document.querySelector("[data-menu]");
+    if (!menu || !button) return;
+    menu.classList.toggle("is-open", open);
+    button.setAttribute("aria-expanded", String(open));
+    if (open) menu.querySelector("nav a").focus();
+  }
+
+  const unfolded = () => [...document.querySelectorAll("details.drop[open], details.ask[open]")];
+
+  function fold(details) {
+    const hadFocus = details.contains(document.activeElement);
+    details.open = false;
+    if (hadFocus) details.querySelector("summary").focus();
   }
 
   document.addEventListener("click", (event) => {
@@ -31,130 +68,91 @@
     } else if (event.target.closest("[data-close-panel], [data-veil]")) {
       closePanel();
     } else if (event.target.closest("[data-close]")) {
-      event.target.closest("details").open = false;
+      fold(event.target.closest("details"));
     } else if (event.target.closest("[data-menu]")) {
-      const open = document.getElementById("menu").classList.toggle("is-open");
-      event.target.closest("[data-menu]").setAttribute("aria-expanded", String(open));
+      showMenu(!menu.classList.contains("is-open"));
     } else if (event.target.matches("[data-select]")) {
       event.target.select();
     }
-    for (const drop of document.querySelectorAll("details.drop[open], details.ask[open]")) {
-      if (!drop.contains(event.target)) drop.open = false;
-    }
+    for (const details of unfolded()) if (!details.contains(event.target)) details.open = false;
   });
-
-  document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target !== panel) return;
-    shell.inert = Boolean(panel.firstElementChild);
-    focusIn(panel);
-  });
-
-  // Live parts rest while the page is hidden, while a row is picked or a question is open in them.
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    const part = event.detail.elt;
-    if (!part.matches("[data-live]")) return;
-    if (document.hidden || part.querySelector("tr.is-now, details.ask[open]") || part.contains(document.activeElement)) {
-      event.preventDefault();
-    }
-  });
-
-  // ---- keys ----------------------------------------------------------------------------------------------------
-  function rows() {
-    return Array.from(document.querySelectorAll("[data-rows] tr[data-row]"));
-  }
-
-  function pick(step) {
-    const all = rows();
-    if (!all.length) return;
-    const at = all.findIndex((row) => row.classList.contains("is-now"));
-    const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
-    all.forEach((row) => row.classList.toggle("is-now", row === next));
-    next.scrollIntoView({ block: "nearest" });
-  }
 
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") {
-      if (panel.firstElementChild) closePanel();
-      else rows().forEach((row) => row.classList.remove("is-now"));
-      document.querySelectorAll("details.drop[open], details.ask[open]").forEach((drop) => {
-        drop.open = false;
-        drop.querySelector("summary").focus();
-      });
-      return;
-    }
     if (event.key === "Tab" && panel.firstElementChild) return keepInside(event);
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
-    const now = document.querySelector("tr.is-now");
-    if (event.key === "/") {
-      const search = document.querySelector("[data-search]");
-      if (search) {
-        event.preventDefault();
-        search.focus();
-      }
-    } else if (event.key === "j") pick(1);
-    else if (event.key === "k") pick(-1);
-    else if (event.key === "Enter" && now && !event.target.closest("a, button, summary")) now.querySelector("a.name").click();
-    else if (event.key === "r") {
-      const again = document.querySelector("[data-key=r]");
-      if (again) {
-        again.click();
-        again.parentElement.querySelector("button").focus();
-      }
+    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    if (unfolded().length) unfolded().forEach(fold);
+    else if (panel.firstElementChild) closePanel();
+    else if (menu && menu.classList.contains("is-open")) {
+      showMenu(false);
+      document.querySelector("[data-menu]").focus();
     }
   });
 
-  function keepInside(event) {
-    const reach = Array.from(panel.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")).filter(
-      (part) => !part.disabled && part.type !== "hidden" && part.offsetParent !== null,
-    );
-    const [first, last] = [reach[0], reach[reach.length - 1]];
-    if (event.shiftKey && (document.activeElement === first || !reach.includes(document.activeElement))) {
-      event.preventDefault();
-      last.focus();
-    } else if (!event.shiftKey && document.activeElement === last) {
-      event.preventDefault();
-      first.focus();
+  // ---- files ---------------------------------------------------------------------------------------------------
+  function refusal(form, file) {
+    const limit = Number(form.dataset.limit);
+    const fitting = form.dataset.extensions.split(",").map((word) => word.trim().toLowerCase());
+    if (file.size > limit) {
+      return `${file.name} has ${file.size.toLocaleString("en")} bytes; an upload may have ${limit.toLocaleString("en")}. Put it into a server folder that the integration reads from.`;
     }
+    if (!file.size) return `${file.name} is empty. Choose another file.`;
+    if (!fitting.some((end) => file.name.toLowerCase().endsWith(end))) {
+      return `${file.name} does not fit: this integration reads ${fitting.join(", ")}. Choose such a file.`;
+    }
+    return "";
   }
 
-  // ---- files ---------------------------------------------------------------------------------------------------
   function judge(input) {
     const form = input.closest("form");
     const file = input.files[0];
-    const large = Boolean(file) && file.size > Number(form.dataset.limit);
-    form.querySelector("[data-too-large]").hidden = !large;
-    form.querySelector("button[type=submit]").disabled = large;
+    if (!file) return;
+    const refused = refusal(form, file);
+    form.querySelector("[data-file-name]").textContent = file.name;
+    form.querySelector("[data-file-facts]").textContent = `${file.size.toLocaleString("en")} bytes · chosen just now`;
+    form.querySelector("[data-file-refused]").textContent = refused;
+    form.querySelector("[data-run]").disabled = Boolean(refused);
+    const [fileStep, runStep] = [form.querySelector("[data-file-step]"), form.querySelector("[data-run-step]")];
+    fileStep.classList.toggle("done", !refused);
+    for (const [step, current] of [[fileStep, Boolean(refused)], [runStep, !refused]]) {
+      if (current) step.setAttribute("aria-current", "step");
+      else step.removeAttribute("aria-current");
+    }
   }
+
+  const drawerOf = (event) => event.target.closest("[data-drawer]");
+  const leave = () => document.querySelectorAll(".is-over").forEach((drop) => drop.classList.remove("is-over"));
 
   document.addEventListener("change", (event) => {
     if (event.target.matches("#run-file")) judge(event.target);
   });
   document.addEventListener("dragover", (event) => {
-    const drawer = event.target.closest("[data-drawer]");
-    const drop = drawer && drawer.querySelector("[data-drop]");
+    const drop = drawerOf(event) && drawerOf(event).querySelector("[data-drop]");
     if (!drop) return;
     event.preventDefault();
     drop.classList.add("is-over");
   });
-  document.addEventListener("dragleave", () => {
-    document.querySelectorAll(".is-over").forEach((drop) => drop.classList.remove("is-over"));
-  });
+  document.addEventListener("dragleave", leave);
   document.addEventListener("drop", (event) => {
-    const drawer = event.target.closest("[data-drawer]");
-    const input = drawer && drawer.querySelector("#run-file");
+    const input = drawerOf(event) && drawerOf(event).querySelector("#run-file");
     if (!input || !event.dataTransfer.files.length) return;
     event.preventDefault();
     input.files = event.dataTransfer.files;
     judge(input);
-    document.querySelectorAll(".is-over").forEach((drop) => drop.classList.remove("is-over"));
+    leave();
   });
   document.addEventListener("htmx:xhr:progress", (event) => {
-    const bar = panel.querySelector("[data-upload]");
-    if (!bar || !event.detail.total) return;
+    const bar = document.querySelector("[data-upload]");
+    if (!bar || !event.detail.total || !document.querySelector("#run-file")?.files.length) return;
     bar.hidden = false;
     bar.value = (event.detail.loaded * 100) / event.detail.total;
   });
 
+  // ---- a page that opens ---------------------------------------------------------------------------------------
   const wanted = document.querySelector("main [data-focus]");
   if (wanted) wanted.focus();
+  // The cell at fault is what a person came to see, so a wide table opens there.
+  for (const region of document.querySelectorAll("[data-show-fault]")) {
+    const cell = region.querySelector("td.cell-bad");
+    if (cell) region.scrollLeft = Math.max(cell.offsetLeft + cell.offsetWidth - region.clientWidth + 24, 0);
+  }
 })();
