@@ -1,3 +1,5 @@
+"""The room as Django installs it."""
+
 from django.apps import AppConfig
 
 
