@@ -219,6 +219,8 @@ def _page(
         "connector": connector,
         "connection": connection,
         "may_edit": _may_edit(request),
+        # A template would call the test to learn whether there is one.
+        "may_test": connection is not None and _may_edit(request) and connector.test is not None,
         "used_by": _users_of(connection) if connection else [],
         "dots": DOTS,
         **more,

@@ -45,7 +45,9 @@ def frame(request: Request, process: Process, tab: str, **more: Any) -> dict[str
     """
     newest = process.newest_version
     draft = process.drafted
-    is_designer = Role(request.membership.role).includes(Role.DESIGNER)
+    role = Role(request.membership.role)
+    is_designer = role.includes(Role.DESIGNER)
+    runs = newest is not None and process.is_active and process.trashed_at is None
     problems = problems_of(draft, surroundings_of(process))
     return {
         "process": process,
@@ -55,6 +57,7 @@ def frame(request: Request, process: Process, tab: str, **more: Any) -> dict[str
         "changes": differences(newest.plan, draft) if newest else [],
         "problems": [Place(problem.sentence, place_of(process, problem)) for problem in problems],
         "may_edit": is_designer and process.trashed_at is None,
+        "may_run": runs and role.includes(Role.OPERATOR),
         "may_restore": is_designer and process.trashed_at is not None,
         "draft": draft,
         **more,

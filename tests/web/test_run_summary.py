@@ -50,10 +50,10 @@ def test_the_figures_of_the_ledger_add_up_to_what_was_read(omars: Client, run: R
     assert sum(part.rows for part in ledger.parts) == ledger.read_rows
 
 
-def test_errors_are_grouped_by_cause_with_a_count_and_an_example(omars: Client, run: Run) -> None:
+def test_errors_are_grouped_by_cause_with_a_count_and_examples(omars: Client, run: Run) -> None:
     response = page(omars, "run-summary", run)
     (cause,) = response.context["causes"]
-    assert (cause["documents"], cause["example"]) == (2, "00002")
+    assert (cause["documents"], cause["first"], cause["last"]) == (2, "00002", "00004")
     assert "2 documents need attention" in words(response)
 
 

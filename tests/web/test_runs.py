@@ -117,7 +117,7 @@ def test_one_can_page_back_to_where_one_was(client: Client, vera: User, process:
 def test_an_address_that_makes_no_sense_shows_the_list(client: Client, vera: User, process: Process) -> None:
     run = ended(process)
     client.force_login(vera)
-    for query in ("?before=abc", "?after=-1", "?status=nonsense", "?period=%00", f"?before={'9' * 40}"):
+    for query in ("?before=abc", "?after=-1", "?status=nonsense", f"?before={'9' * 40}"):
         assert listed(client, query) == [run.number], query
 
 
