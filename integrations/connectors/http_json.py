@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from integrations.connectors.spec import (
     Connector,
@@ -43,7 +43,7 @@ class HttpJsonDestination:
     def __init__(self, context: DestinationContext) -> None:
         self._settings = context.opened.settings
         self._lines = context.lines
-        self._base = base_url(context.opened)
+        self._addresses = [address(base_url(context.opened), line) for line in context.lines]
         self.repeat_safe = bool(self._settings.get("honours_key", False))
         self._door = HttpDoor(
             allow_nets=context.opened.allow_nets,
@@ -59,8 +59,7 @@ class HttpJsonDestination:
         buckets: list[Bucket | None] = list(batch.verdicts)
         problems: dict[int, Problem] = {}
         counts: list[Counter[Bucket]] = []
-        for number, line in enumerate(self._lines):
-            records = batch.lines[number]
+        for number, records in enumerate(batch.lines):
             count: Counter[Bucket] = Counter({Bucket.RESTRICTED: records.restricted} if records.restricted else {})
             # A document that met a problem on one line sends nothing on the next ones.
             going = [
@@ -69,7 +68,7 @@ class HttpJsonDestination:
                 if owner not in problems
             ]
             requests = [
-                self._request(line, record, f"{ticket.token}-{batch.documents[owner].number}-{number}-{place}")
+                self._request(number, record, f"{ticket.token}-{batch.documents[owner].number}-{number}-{place}")
                 for place, (owner, record) in _placed(going)
             ]
             results = self._door.send_all(requests)
@@ -96,11 +95,12 @@ class HttpJsonDestination:
     def close(self) -> None:
         self._door.close()
 
-    def _request(self, line: Line, record: Sequence[Any], key: str) -> Outgoing:
+    def _request(self, number: int, record: Sequence[Any], key: str) -> Outgoing:
+        line = self._lines[number]
         body = {item.target: _plain(value) for item, value in zip(line.fields, record, strict=True)}
         return Outgoing(
             method=METHODS[line.mode],
-            url=urljoin(self._base, line.target.lstrip("/")),
+            url=self._addresses[number],
             headers={"Content-Type": "application/json", "Idempotency-Key": key, **credentials(self._settings)},
             body=json.dumps(body, ensure_ascii=False).encode(),
         )
@@ -135,6 +135,18 @@ def base_url(opened: Opened) -> str:
             f"“{url}” is no address of a web service. Enter one such as https://api.example.com/v1/.", code="http.url"
         )
     return url if url.endswith("/") else url + "/"
+
+
+def address(base: str, line: Line) -> str:
+    """Give the address of a line's target: always below the base address, for the connection's secret goes with it."""
+    target = line.target.strip().lstrip("/")
+    if not target or "://" in target or ".." in target.split("?")[0].split("/") or not target.isprintable():
+        raise DefinitionError(
+            f"“{line.target}” is no path below {base}. Correct the target of the line {line.name}, "
+            "such as customers or orders/items.",
+            code="http.target",
+        )
+    return base + target
 
 
 def credentials(settings: Any) -> dict[str, str]:

@@ -127,14 +127,14 @@ class HttpDoor:
             keepalive_timeout=2,
             socket_factory=self._socket,
         )
+        seconds = self._timeout.total_seconds()
         return aiohttp.ClientSession(
             connector=connector,
             trace_configs=[trace],
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=min(10, self._timeout.total_seconds()), sock_read=self._timeout.total_seconds()
-            ),
+            # An answer that comes in drops ends, too.
+            timeout=aiohttp.ClientTimeout(total=4 * seconds, sock_connect=min(10, seconds), sock_read=seconds),
         )
 
     def _socket(self, info: Any) -> socket.socket:
@@ -288,8 +288,9 @@ async def _mark_sent(_session: Any, context: Any, _params: Any) -> None:
 
 def _wait(patience: Patience) -> Callable[[RetryCallState], float]:
     def seconds(state: RetryCallState) -> float:
-        result = state.outcome.result() if state.outcome else None
-        return (patience.pause(result, state.attempt_number) or patience.longest).total_seconds() if result else 0.0
+        assert state.outcome is not None
+        pause = patience.pause(state.outcome.result(), state.attempt_number)
+        return (patience.longest if pause is None else pause).total_seconds()
 
     return seconds
 

@@ -3,6 +3,8 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -10,10 +12,11 @@ import pytest
 
 from integrations.connectors import http_json
 from integrations.connectors.spec import Opened
-from integrations.engine.batch import Bucket
+from integrations.engine.batch import Bucket, LineRecords
 from integrations.engine.errors import DefinitionError, TransientError
+from integrations.engine.plan import FieldMap, Line
 from integrations.engine.secret import Secret
-from tests.connectors.contract import Contract, deliver, open_destination
+from tests.connectors.contract import LINE, Contract, batch_of, deliver, open_destination, ticket
 from tests.servers import free_port
 
 
@@ -25,6 +28,7 @@ class Server:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, dict[str, str], dict[str, Any]]] = []
         self.busy = 0
+        self.drops = 0
         self.settings: dict[str, Any] = {}
         self._at_once = 0
         self.most_at_once = 0
@@ -51,7 +55,7 @@ class Server:
                         world.busy -= 1
                         return self._say(503, "busy", {"Retry-After": "0"})
                     world.requests.append((self.command, self.path, dict(self.headers), body))
-                if body.get("name") == "gone":
+                if body.get("name") == "gone" or world.drops_this():
                     self.close_connection = True
                     return None
                 if body.get("name") == "broken":
@@ -76,6 +80,11 @@ class Server:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1/"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
+
+    def drops_this(self) -> bool:
+        with self._lock:
+            self.drops -= 1
+            return self.drops >= 0
 
     def opened(self) -> Opened:
         settings = {"url": self.url, "timeout": 5, **self.settings}
@@ -167,6 +176,69 @@ def test_a_service_that_cannot_be_reached_takes_nothing_and_is_tried_later() -> 
     with pytest.raises(TransientError):
         deliver(destination, ("1", "a"), ("2", "b"))
     destination.close()
+
+
+def test_what_was_taken_and_not_answered_is_sent_again_where_the_key_is_honoured(world: Server) -> None:
+    world.settings = {"honours_key": True}
+    world.drops = 2
+    destination = open_destination(world)
+    assert destination.repeat_safe
+    delivery = deliver(destination, ("1", "a"))
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED]
+    assert [headers["Idempotency-Key"] for _, _, headers, _ in world.requests] == ["token-1-0-0"] * 3
+
+
+def test_what_was_taken_and_not_answered_is_sent_once_where_no_key_is_honoured(world: Server) -> None:
+    world.drops = 1
+    destination = open_destination(world)
+    delivery = deliver(destination, ("1", "a"))
+    destination.close()
+    assert delivery.buckets == [Bucket.UNKNOWN]
+    assert delivery.problems[0].code == "unknown"
+    assert len(world.requests) == 1
+
+
+def test_a_document_of_which_one_line_arrived_and_another_was_refused_is_unknown(world: Server) -> None:
+    destination = open_destination(world, LINE, Line(**{**LINE.__dict__, "name": "Item", "target": "items"}))
+    batch = batch_of(("1", "a"), ("2", "b"))
+    batch.lines.append(LineRecords(records=[["1", None], ["2", "x"]], owners=[0, 1]))
+    delivery = destination.deliver(batch, ticket())
+    destination.close()
+    assert delivery.buckets == [Bucket.UNKNOWN, Bucket.CREATED]
+    assert "422" in delivery.problems[0].sentence
+
+
+def test_a_document_that_was_refused_sends_nothing_on_its_next_lines(world: Server) -> None:
+    destination = open_destination(world, LINE, Line(**{**LINE.__dict__, "name": "Item", "target": "items"}))
+    batch = batch_of(("1", None), ("2", "b"))
+    batch.lines.append(LineRecords(records=[["1", "x"], ["2", "x"]], owners=[0, 1]))
+    delivery = destination.deliver(batch, ticket())
+    destination.close()
+    assert delivery.buckets == [Bucket.FAILED, Bucket.CREATED]
+    assert [body["number"] for _, path, _, body in world.requests if path == "/v1/items"] == ["2"]
+    assert delivery.line_counts[1] == {Bucket.CREATED: 1, Bucket.HELD: 1}
+
+
+@pytest.mark.parametrize("target", ["https://elsewhere.example/collect", "../admin", "a/../../b", "", "a\nb"])
+def test_a_target_never_leads_away_from_the_base_address(world: Server, target: str) -> None:
+    with pytest.raises(DefinitionError, match="is no path below"):
+        open_destination(world, Line(**{**LINE.__dict__, "target": target}))
+
+
+def test_values_keep_their_meaning_as_json(world: Server) -> None:
+    fields = tuple(FieldMap(target=name) for name in ("number", "name", "amount", "count", "since", "flag"))
+    destination = open_destination(world, Line(**{**LINE.__dict__, "fields": fields}))
+    deliver(destination, ("00123", "Köhler", Decimal("10.50"), 7, date(2026, 1, 31), True))
+    destination.close()
+    assert world.requests[0][3] == {
+        "number": "00123",
+        "name": "Köhler",
+        "amount": 10.5,
+        "count": 7,
+        "since": "2026-01-31",
+        "flag": True,
+    }
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x/", "http://u:p@x/", "//x", "http://"])
