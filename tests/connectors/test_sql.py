@@ -16,11 +16,11 @@ from integrations.connectors.registry import source_kind
 from integrations.connectors.spec import Opened, SourceContext
 from integrations.connectors.sql import marker
 from integrations.engine.batch import Bucket, Delivery, LineRecords, Problem
-from integrations.engine.errors import AdministratorError, DefinitionError, Fenced, SourceError
+from integrations.engine.errors import AdministratorError, DefinitionError, Fenced, SourceError, TransientError
 from integrations.engine.plan import FieldMap, Line, SourceSpec, ValueType, WriteMode
 from integrations.engine.secret import Secret
 from tests.connectors.contract import LINE, Contract, batch_of, deliver, open_destination, ticket
-from tests.servers import Postgres
+from tests.servers import Postgres, free_port
 
 TABLES = """
 CREATE TABLE customers (
@@ -33,6 +33,10 @@ CREATE TABLE items (
     number TEXT NOT NULL,
     line INTEGER NOT NULL CONSTRAINT line_is_positive CHECK (line > 0),
     PRIMARY KEY (number, line)
+);
+CREATE TABLE events (
+    customer TEXT REFERENCES customers (number) DEFERRABLE INITIALLY {deferred},
+    amount BIGINT
 );
 """
 UPSERT = Line(
@@ -53,6 +57,13 @@ ITEMS = Line(
     grouped=False,
     fields=(FieldMap(target="number"), FieldMap(target="line", type=ValueType.INTEGER)),
 )
+EVENTS = Line(
+    name="Event",
+    target="events",
+    mode=WriteMode.INSERT,
+    grouped=False,
+    fields=(FieldMap(target="customer"), FieldMap(target="amount", type=ValueType.INTEGER)),
+)
 ACME = ("1", "Acme", Decimal("10.50"), date(2026, 1, 31))
 
 
@@ -62,7 +73,7 @@ class SqliteWorld:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "crm.db"
         with closing(sqlite3.connect(self.path)) as database:
-            database.executescript(TABLES)
+            database.executescript(TABLES.format(deferred="IMMEDIATE"))
 
     def opened(self) -> Opened:
         return Opened(
@@ -87,7 +98,7 @@ class PostgresWorld:
         with psycopg.connect(server.url, autocommit=True) as database:
             database.execute(f"CREATE DATABASE {schema}")
         with psycopg.connect(self.url, autocommit=True) as database:
-            database.execute(TABLES)
+            database.execute(TABLES.format(deferred="DEFERRED"))
 
     @property
     def url(self) -> str:
@@ -152,6 +163,45 @@ def test_an_upsert_says_created_then_unchanged_then_updated(world: Any) -> None:
     destination.close()
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("1", "Acme", None, None), ("1", "Acme", None, None)),
+        (("1", "Acme", Decimal("10.50"), None), ("1", "Acme", Decimal("10.5"), None)),
+        (("1", "Acme", Decimal("1E+2"), None), ("1", "Acme", Decimal("100"), None)),
+        (("1", "Acme", Decimal("0"), None), ("1", "Acme", Decimal("0.00"), None)),
+        (("1", "007", None, date(2026, 1, 31)), ("1", "007", None, date(2026, 1, 31))),
+    ],
+)
+def test_what_the_database_holds_already_is_unchanged(world: Any, before: Any, after: Any) -> None:
+    destination = open_destination(world, UPSERT)
+    deliver(destination, before)
+    assert deliver(destination, after).buckets == [Bucket.UNCHANGED]
+    destination.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("1", "007", None, None), ("1", "7", None, None)),
+        (("1", "a", None, None), ("1", "A", None, None)),
+        (("1", "a", None, None), ("1", "a ", None, None)),
+        (("1", "", None, None), ("1", " ", None, None)),
+        (("1", "a", None, None), ("1", "a", Decimal("0"), None)),
+        (("1", "a", Decimal("0"), None), ("1", "a", None, None)),
+        (("1", "a", Decimal("10.50"), None), ("1", "a", Decimal("10.51"), None)),
+        (("1", "a", None, date(2026, 1, 31)), ("1", "a", None, date(2026, 2, 1))),
+        (("1", "a", None, date(2026, 1, 31)), ("1", "a", None, None)),
+    ],
+)
+def test_the_smallest_difference_makes_it_updated(world: Any, before: Any, after: Any) -> None:
+    destination = open_destination(world, UPSERT)
+    deliver(destination, before)
+    assert deliver(destination, after).buckets == [Bucket.UPDATED]
+    assert deliver(destination, after).buckets == [Bucket.UNCHANGED]
+    destination.close()
+
+
 def test_leading_zeros_are_kept(world: Any) -> None:
     destination = open_destination(world, UPSERT)
     deliver(destination, ("00123", "Zeros", None, None))
@@ -199,6 +249,43 @@ def test_an_empty_required_column_is_named(world: Any) -> None:
     destination.close()
     assert delivery.problems[0].sentence == "name may not be empty in customers."
     assert delivery.problems[0].where.column == "name"
+
+
+@pytest.mark.parametrize("unfit", [10**30, "\ud800"], ids=["more than 64 bits", "half of a character"])
+def test_a_value_that_the_driver_cannot_hand_over_fails_its_document_alone(world: Any, unfit: Any) -> None:
+    number, amount = ("2", unfit) if isinstance(unfit, int) else (unfit, 1)
+    destination = open_destination(world, EVENTS)
+    world.ask("INSERT INTO customers (number, name) VALUES ('1', 'a'), ('2', 'b'), ('3', 'c')")
+    delivery = deliver(destination, ("1", 1), (number, amount), ("3", 1))
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED, Bucket.FAILED, Bucket.CREATED]
+    assert "refuses this record" in delivery.problems[1].sentence
+    delivery.problems[1].sentence.encode()
+    assert world.ask("SELECT customer FROM events ORDER BY customer") == [("1",), ("3",)]
+
+
+def test_a_record_that_refers_to_nothing_fails_alone_also_where_the_rule_is_checked_at_the_end(world: Any) -> None:
+    destination = open_destination(world, EVENTS, UPSERT)
+    batch = batch_of(("1", 10), ("gone", 20), ("3", 30))
+    batch.lines.append(LineRecords(records=[["1", "a", None, None], ["3", "c", None, None]], owners=[0, 2]))
+    world.ask("INSERT INTO customers (number, name) VALUES ('1', 'a'), ('3', 'c')")
+    delivery = destination.deliver(batch, ticket())
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED, Bucket.FAILED, Bucket.CREATED]
+    assert "refers to" in delivery.problems[1].sentence
+    assert world.ask("SELECT customer FROM events ORDER BY customer") == [("1",), ("3",)]
+
+
+def test_a_value_of_the_wrong_kind_fails_alone(postgres: Postgres) -> None:
+    """SQLite keeps any text in any column; PostgreSQL does not."""
+    world = PostgresWorld(postgres, f"crm_{next(made)}")
+    line = Line(**{**UPSERT.__dict__, "fields": tuple(FieldMap(target=item.target) for item in UPSERT.fields)})
+    destination = open_destination(world, line)
+    delivery = deliver(destination, ("1", "a", "10", None), ("2", "b", "ten", None), ("3", "c", None, "soon"))
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED, Bucket.FAILED, Bucket.FAILED]
+    assert "ten" in delivery.problems[1].sentence and "soon" in delivery.problems[2].sentence
+    assert world.numbers() == ["1"]
 
 
 def test_an_insert_of_what_is_there_names_the_key(world: Any) -> None:
@@ -278,6 +365,53 @@ def test_a_table_or_column_that_is_not_there_is_named_before_anything_is_sent(wo
         open_destination(world, Line(**{**LINE.__dict__, "fields": (FieldMap(target="nmae"),)}))
     with pytest.raises(DefinitionError, match="needs key fields"):
         open_destination(world, Line(**{**LINE.__dict__, "mode": WriteMode.UPSERT, "keys": ()}))
+
+
+def test_a_database_that_goes_away_takes_nothing_and_may_be_asked_again(postgres: Postgres) -> None:
+    world = PostgresWorld(postgres, f"crm_{next(made)}")
+    destination = open_destination(world, UPSERT)
+    deliver(destination, ACME)
+    with psycopg.connect(postgres.url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (world.schema,))
+    with pytest.raises(TransientError):
+        deliver(destination, ("2", "b", None, None))
+    assert world.numbers() == ["1"]
+    assert deliver(destination, ("2", "b", None, None)).buckets == [Bucket.CREATED]
+    destination.close()
+
+
+def test_a_server_that_does_not_answer_may_be_asked_again(tmp_path: Path) -> None:
+    settings = {"system": "postgresql", "host": "127.0.0.1", "port": free_port(), "database": "x", "user": "x"}
+    opened = Opened(public_id="c", name="CRM", settings=settings, allow_nets=["127.0.0.0/8"])
+
+    class Away:
+        kind = "sql"
+
+        def opened(self) -> Opened:
+            return opened
+
+        def numbers(self) -> list[str]:
+            return []
+
+    with pytest.raises(TransientError, match="does not answer"):
+        open_destination(Away(), UPSERT)
+
+
+def test_a_database_that_another_program_holds_may_be_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql.systems, "BUSY_SECONDS", 0.2)
+    world = SqliteWorld(tmp_path)
+    destination = open_destination(world, UPSERT)
+    with closing(sqlite3.connect(world.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TransientError, match="locked"):
+            deliver(destination, ACME)
+        with pytest.raises(TransientError, match="locked"):
+            open_destination(world, UPSERT)
+        other.execute("ROLLBACK")
+    assert deliver(destination, ACME).buckets == [Bucket.CREATED]
+    destination.close()
 
 
 def test_targets_tell_types_keys_and_what_is_required(world: Any) -> None:

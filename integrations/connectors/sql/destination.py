@@ -86,11 +86,15 @@ class SqlDestination:
 
     def is_refusal(self, error: Exception) -> bool:
         """Say whether the database refused a record, rather than the whole connection or statement."""
-        return not self._system.is_passing(error) and not isinstance(error, KeyboardInterrupt)
+        return not self._system.is_passing(error)
 
     @property
-    def errors(self) -> type[Exception]:
+    def errors(self) -> tuple[type[Exception], ...]:
         return self._system.errors
+
+    @property
+    def check_now(self) -> str:
+        return self._system.check_now
 
     def rules(self, table: str) -> dict[str, str]:
         if table not in self._rules:
@@ -122,6 +126,12 @@ class SqlDestination:
 
     def _doubtful(self, error: Exception) -> Exception:
         """The answer to a commit was lost: the marker will tell, or a repetition changes nothing, or it is unknown."""
+        if isinstance(error, self._system.refusals):
+            return DefinitionError(
+                f"{self._system.opened.name} refuses this segment as a whole, because of a rule it checks at the end: "
+                f"{error}. Nothing of the segment was taken. Correct the records, or the rule.",
+                code="sql.refused_at_end",
+            )
         if self.settles or self.repeat_safe:
             return TransientError(f"{self._system.opened.name} did not confirm: {error}.", code="sql.commit")
         return UnknownOutcome(f"{self._system.opened.name} did not confirm whether it took this segment: {error}.")
@@ -182,6 +192,8 @@ class _Segment:
                 line = self._batch.lines[at]
                 low, high = bisect_left(line.owners, begin), bisect_left(line.owners, end)
                 written.append((line.owners[low:high], writer.write(self._cursor, line.records[low:high])))
+            if self._destination.check_now:
+                self._cursor.execute(self._destination.check_now)
         except self._destination.errors as error:
             if not self._destination.is_refusal(error):
                 raise

@@ -14,6 +14,7 @@ from psycopg import sql as pg
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.reflection import Inspector
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from integrations.connectors.places import allowed_path
@@ -42,7 +43,14 @@ class System(ABC):
     same: ClassVar[str]
     """The comparison that holds for two nulls as well."""
     begin: ClassVar[str]
-    errors: ClassVar[type[Exception]]
+    errors: ClassVar[tuple[type[Exception], ...]]
+    """What the driver raises, also for a value that it cannot hand over."""
+    refusals: ClassVar[type[Exception]]
+    """What the database raises when a rule of its own is broken."""
+    check_now: ClassVar[str] = ""
+    """The statement that has rules checked at once which are otherwise checked at the end, if there is one."""
+    not_plain: ClassVar[frozenset[ValueType]] = frozenset()
+    """The types whose values `plain` has to be asked for."""
 
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
@@ -77,6 +85,13 @@ class System(ABC):
         try:
             with engine.connect() as connection:
                 yield inspect(connection)
+        except DBAPIError as error:
+            said = str(error.orig).strip().split("\n", 1)[0]
+            if isinstance(error.orig, Exception) and self.is_passing(error.orig):
+                raise TransientError(f"{self.opened.name} does not answer now: {said}.", code="sql.busy") from error
+            raise DefinitionError(
+                f"{self.opened.name} does not tell its tables: {said}. Check the connection.", code="sql.statement"
+            ) from error
         finally:
             engine.dispose()
 
@@ -90,7 +105,10 @@ class Sqlite(System):
     mark = "?"
     same = "IS"
     begin = "BEGIN IMMEDIATE"
-    errors = sqlite3.Error
+    # A number of more than 64 bits and half of a character do not reach SQLite at all.
+    errors = (sqlite3.Error, OverflowError, UnicodeEncodeError)
+    refusals = sqlite3.IntegrityError
+    not_plain = frozenset({ValueType.DECIMAL, ValueType.DATE, ValueType.DATETIME})
 
     def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
         path = allowed_path(str(self.opened.settings.get("path") or ""), self.opened.folders)
@@ -108,6 +126,8 @@ class Sqlite(System):
                 timeout=BUSY_SECONDS,
                 check_same_thread=False,
             )
+            # Off unless asked for: what another table must hold is a rule of the destination like any other.
+            connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA cache_size = -32000")
             connection.execute("SELECT count(*) FROM sqlite_master")
@@ -148,7 +168,10 @@ class Postgres(System):
     mark = "%s"
     same = "IS NOT DISTINCT FROM"
     begin = "BEGIN"
-    errors = psycopg.Error
+    errors = (psycopg.Error, UnicodeEncodeError)
+    refusals = psycopg.IntegrityError
+    # Deferred again behind it, so that the next part may come in any order of its lines, too.
+    check_now = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
 
     def connect(self, *, read_only: bool = False) -> "psycopg.Connection[Any]":
         settings = self.opened.settings

@@ -48,6 +48,10 @@ def refusal(
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, OverflowError):
+        return "a whole number is larger than 64 bits"
+    if isinstance(error, UnicodeEncodeError):
+        return "a text holds half of a character"
     diagnosis = getattr(error, "diag", None)
     primary = getattr(diagnosis, "message_primary", None)
     detail = getattr(diagnosis, "message_detail", None)

@@ -21,6 +21,8 @@ class LineWriter:
         self.line = line
         self.targets = [item.target for item in line.fields]
         self._stage = f"waybill_stage_{number}"
+        # Only these come as objects that a driver may not know; all others are plain by their type.
+        self._typed = [place for place, item in enumerate(line.fields) if item.type in system.not_plain]
         self._keys = list(line.keys)
         self._key_places = [self.targets.index(key) for key in line.keys if key in self.targets]
         quoted = system.quoted
@@ -104,20 +106,16 @@ class LineWriter:
         return [*waves, range(start, len(records))]
 
     def _fill(self, cursor: Any, records: Sequence[Record], wave: range) -> None:
-        plain = self._system.plain
-        typed = [place for place in range(len(self.targets)) if self._needs_plain(records, wave, place)]
-        staged: list[Sequence[Any]] = []
-        for index in wave:
-            record = records[index]
-            if typed:
-                record = list(record)
+        """Stage the records of a wave, each with its place among all."""
+        picked = records[wave.start : wave.stop]
+        if self._typed:
+            plain, typed = self._system.plain, self._typed
+            picked = [list(record) for record in picked]
+            for record in picked:
                 for place in typed:
                     record[place] = plain(record[place])
-            staged.append((index, *record))
+        staged = [(number, *record) for number, record in enumerate(picked, wave.start)]
         self._system.fill(cursor, self._stage, ("waybill_n", *self.targets), staged)
-
-    def _needs_plain(self, records: Sequence[Record], wave: range, place: int) -> bool:
-        return any(type(records[index][place]) not in PLAIN for index in wave)
 
     def _numbers(self, cursor: Any, query: str) -> list[int]:
         cursor.execute(query)
@@ -184,7 +182,6 @@ class LineWriter:
                 buckets[index] = Bucket.UPDATED
 
 
-PLAIN = frozenset({str, int, float, type(None)})
 Write = Callable[[LineWriter, Any, list[Bucket | None], range], None]
 WRITES: dict[WriteMode, Write] = {
     WriteMode.UPSERT: LineWriter._upsert,
