@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from typing import TypeVar
 
 from integrations.engine.ahead import Ahead
 from integrations.engine.batch import ERRORS, Bucket, Delivery, Document, MappedBatch, Problem, RowBatch
@@ -31,6 +32,8 @@ from integrations.engine.ports import (
     Ticket,
 )
 from integrations.engine.survey import Survey, survey
+
+Answer = TypeVar("Answer")
 
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 1.0
@@ -212,7 +215,8 @@ class _Execution:
 
     def _deliver_all(self, seen: Survey) -> None:
         begun = self._position
-        settled = self._destination.enter(self._ticket_for(begun.segments + 1))
+        ticket = self._ticket_for(begun.segments + 1)
+        settled = self._patiently(lambda: self._destination.enter(ticket))
         mapper = Mapper(self._plan, seen.columns, self._scripts)
         segments = self._segments(seen, mapper, skip=begun.documents)
         interrupt = self._scripts.close if self._scripts else _nothing
@@ -271,23 +275,28 @@ class _Execution:
         return _unknown(batch)
 
     def _delivered(self, batch: MappedBatch, number: int) -> Delivery:
-        """Deliver with patience: what the destination cannot take now is offered again, a bounded number of times."""
         ticket = self._ticket_for(number)
-        for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return self._patiently(lambda: self._destination.deliver(batch, ticket))
+        except UnknownOutcome as error:
+            self._journal.log("warning", error.sentence, stage="deliver")
+            return _unknown(batch, error.sentence)
+
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask the destination; what it cannot take now is offered again, a bounded number of times."""
+        for attempt in range(1, ATTEMPTS):
             try:
-                return self._destination.deliver(batch, ticket)
+                return ask()
             except TransientError as error:
-                if attempt == ATTEMPTS:
-                    raise TransientError(
-                        f"{error.sentence} It was tried {ATTEMPTS} times. Run again when the destination is back.",
-                        code=error.code,
-                    ) from error
                 self._journal.log("warning", f"Attempt {attempt} of {ATTEMPTS}: {error.sentence}", stage="deliver")
                 self._pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
-            except UnknownOutcome as error:
-                self._journal.log("warning", error.sentence, stage="deliver")
-                return _unknown(batch, error.sentence)
-        raise AssertionError("the last attempt raises or returns")
+        try:
+            return ask()
+        except TransientError as error:
+            raise TransientError(
+                f"{error.sentence} It was tried {ATTEMPTS} times. Run again when the destination is back.",
+                code=error.code,
+            ) from error
 
     def _pause(self, seconds: float) -> None:
         """Wait, but not longer than a person who cancels would."""
