@@ -26,6 +26,9 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
+    def format_email_subject(self, subject: str) -> str:
+        return subject
+
     def get_reset_password_from_key_url(self, key: str) -> str:
         """Build the link on PUBLIC_URL: what a request calls this host is nobody's word to mail."""
         uid, _, secret = key.partition("-")

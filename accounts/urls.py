@@ -1,7 +1,7 @@
 """Sign-in and administration. allauth's pages are mounted one by one, each with its policy; there is no sign-up."""
 
 from allauth.account import views as allauth
-from django.urls import path
+from django.urls import path, re_path
 
 from accounts import views
 from accounts.policy import public, signed_in
@@ -13,8 +13,9 @@ urlpatterns = [
     path("password/set/", signed_in(allauth.password_set), name="account_set_password"),
     path("password/reset/", public(allauth.password_reset), name="account_reset_password"),
     path("password/reset/sent/", public(allauth.password_reset_done), name="account_reset_password_done"),
-    path(
-        "password/reset/key/<str:uidb36>-<str:key>/",
+    re_path(
+        # The key holds a hyphen of its own.
+        r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)/$",
         public(allauth.password_reset_from_key),
         name="account_reset_password_from_key",
     ),

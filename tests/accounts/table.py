@@ -24,7 +24,7 @@ NEW_PASSWORD = "Another-Horse-8!stable"
 class Row:
     """`least` may open the route with `methods`. `unaudited` says why a POST needs no entry in the audit log.
 
-    `named`: the address names something of the company, so elsewhere it is not found. `by`: who can do it for good,
+    `before`: what must be so first. `named`: the address names something of the company, so elsewhere it is not found. `by`: who can do it for good,
     where that is not the least.
     """
 
@@ -32,6 +32,7 @@ class Row:
     methods: tuple[str, ...] = GET
     args: Args = lambda world, it: []
     data: Data = lambda world, it, client: {}
+    before: Callable[[], None] = lambda: None
     unaudited: str = ""
     by: str = ""
     named: bool = True
@@ -104,10 +105,9 @@ def person(world: World, it: Furniture, client: Client) -> dict[str, Any]:
     return {"name": "Nia", "email": "nia@install.test", "password": NEW_PASSWORD, "time_zone": "Europe/Berlin"}
 
 
-def first_person(world: World, it: Furniture, client: Client) -> dict[str, Any]:
-    """What the first visitor sends; only a new installation has no Owner."""
+def as_on_the_first_visit() -> None:
+    """Only a new installation has no Owner."""
     User.objects.update(is_owner=False)
-    return person(world, it, client)
 
 
 def new_password(world: World, it: Furniture, client: Client) -> dict[str, Any]:
@@ -150,7 +150,12 @@ TABLE: dict[str, Row] = {
         unaudited="Proves who is there and changes nothing.",
     ),
     "welcome": Row(
-        least="nobody", methods=BOTH, args=lambda world, it: [world.owner_token], data=first_person, named=False
+        least="nobody",
+        methods=BOTH,
+        args=lambda world, it: [world.owner_token],
+        data=person,
+        before=as_on_the_first_visit,
+        named=False,
     ),
     "invitation-accept": Row(
         least="nobody",

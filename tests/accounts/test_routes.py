@@ -61,6 +61,7 @@ def test_a_route_opens_for_whom_it_should(world: World, person: str) -> None:
     for name, row in TABLE.items():
         for method in ("GET", "POST"):
             with undone():
+                row.before()
                 data = answers(world, row) if method == "POST" and row.allows(person) else {}
                 response = asked(world.client(person), method, address(world, name, row), data)
                 said = f"{person}: {method} {name} gave {response.status_code}"
