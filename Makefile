@@ -22,7 +22,7 @@ check: $(VENV)/.tests ## lint, types, import contracts, migrations: under two mi
 suite: $(VENV)/.tests ## every test on SQLite, then what touches the database once more on PostgreSQL
 	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
-	WAYBILL_TEST_DATABASE=postgres $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/accounts tests/runs tests/web
+	WAYBILL_TEST_DATABASE=postgres $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/accounts tests/runs tests/scheduling tests/web
 
 bench: $(VENV)/.tests ## the customers run against its floor; ROWS="100000 1000000"
 	$(BIN)/python -m tests.bench --rows $(or $(ROWS),100000 1000000)

@@ -95,7 +95,7 @@ def test_minutes_that_passed_are_made_up_for_once(settings: Any) -> None:
     assert due_since(at("2026-11-24 04:00"), at("2026-11-24 03:00")) == [], "the machine's time was set back"
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_a_tick_gives_a_sign_of_life_and_does_what_is_due_once(settings: Any) -> None:
     settings.CRONJOBS = [("* * * * *", CHIME)]
     first = tick(timezone.localtime() - timedelta(minutes=3))
@@ -116,7 +116,7 @@ def test_a_job_that_breaks_holds_up_no_other(settings: Any, caplog: pytest.LogCa
     assert caplog.text.count("it tries again") == 2
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_a_tick_rings_for_a_run_that_was_forgotten(company: Company, settings: Any) -> None:
     settings.CRONJOBS = []
     forgotten = make_run(process_of(company), queued_at=timezone.now() - timedelta(seconds=10))
