@@ -9,7 +9,7 @@ import secrets
 import shlex
 import sqlite3
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
@@ -133,7 +133,9 @@ TEMPLATES = [
 SQLITE_JOURNAL = "WAL" if sqlite3.sqlite_version_info >= (3, 51, 3) else "TRUNCATE"
 DATABASES = {
     "default": dj_database_url.parse(
-        env("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'waybill.sqlite3'}", conn_max_age=60, conn_health_checks=True
+        env("DATABASE_URL") or f"sqlite:///{quote(str(DATA_DIR / 'waybill.sqlite3'))}",
+        conn_max_age=60,
+        conn_health_checks=True,
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

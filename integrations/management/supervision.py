@@ -5,6 +5,7 @@ import fcntl
 import importlib.util
 import os
 import platform
+import re
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ from math import ceil
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
-SOCKET_PATH_CAP = 100
+PLAIN_PATH = re.compile(r"[\w/.-]{1,100}", re.ASCII)
 NOT_FOR_PARTS = ("OWNER_PASSWORD", "OWNER_EMAIL")
 """Settings that no part needs: they are taken out of the environment before parts start."""
 SECRETS = ("SECRET_KEY", "FIELD_KEYS", "DATABASE_URL", "BROKER_URL", "EMAIL_URL", "METRICS_TOKEN")
@@ -57,7 +58,7 @@ def parts(*, workers: int, stop_seconds: float, broker_socket: Path | None) -> l
     return listed
 
 
-def configuration(listed: Sequence[Part], folder: Path) -> str:
+def configuration(listed: Sequence[Part]) -> str:
     """Write what supervisord has to know. Parts write to our own output; a part that dies is started again."""
     sections = [
         "[supervisord]",
@@ -67,8 +68,9 @@ def configuration(listed: Sequence[Part], folder: Path) -> str:
         "loglevel=warn",
         # supervisord asks for a user when it is root; who started it decided that already.
         *(["user=root"] if os.getuid() == 0 else []),
-        f"pidfile={folder / 'supervisord.pid'}",
-        f"childlogdir={folder}",
+        # The folder of this file, in whose path any character may stand.
+        "pidfile=%(here)s/supervisord.pid",
+        "childlogdir=%(here)s",
         "",
     ]
     for part in listed:
@@ -117,10 +119,10 @@ def append_to_output() -> None:
 
 
 def broker_socket(data_dir: Path) -> Path:
-    """Give the place of the embedded broker's socket. Its path is short, whatever the data folder's is: a unix socket
-    may have 108 characters."""
+    """Give the place of the embedded broker's socket. Its path is short and plain, whatever the data folder's is: a
+    unix socket may have 108 characters, and a URL not all of them."""
     path = data_dir / "run" / "broker"
-    if len(str(path)) > SOCKET_PATH_CAP:
+    if not PLAIN_PATH.fullmatch(str(path)):
         name = sha256(str(data_dir).encode()).hexdigest()[:16]
         path = Path(tempfile.gettempdir()) / f"waybill-{os.getuid()}-{name}" / "broker"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,8 +17,10 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def nobodys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """A copy beside `desk` that was not told of an Owner."""
-    with Start(tmp_path_factory.mktemp("nobodys"), OWNER_EMAIL="", OWNER_PASSWORD="", WORKERS="1") as started:
+    """A copy beside `desk` that was not told of an Owner, in a folder with a name that a URL or a format would trip over."""
+    folder = tmp_path_factory.mktemp("nobodys") / "100% of it #1; is it?é"
+    folder.mkdir()
+    with Start(folder, OWNER_EMAIL="", OWNER_PASSWORD="", WORKERS="1") as started:
         yield started
 
 

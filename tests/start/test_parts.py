@@ -48,7 +48,7 @@ def test_the_owner_of_the_settings_signs_in_and_runs_the_demo(desk: Start) -> No
     assert visitor.sign_in(OWNER, PASSWORD).url.endswith("/runs/")
     run = desk.ended(visitor.run("CUSTOMERS_TO_CRM"))
     assert run["status"] == "completed_with_errors"
-    assert len(desk.customers()) == run["documents_created"] > 900
+    assert len(desk.customers()) == run["documents_created"] + run["documents_unchanged"] > 900
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -81,7 +81,7 @@ class Command(BaseCommand):
         environment["PYTHONUNBUFFERED"] = "1"
         listed = parts(workers=settings.WORKERS, stop_seconds=settings.STOP_SECONDS, broker_socket=socket)
         file = folder / "supervisord.conf"
-        file.write_text(configuration(listed, folder))
+        file.write_text(configuration(listed))
         append_to_output()
         os.execve(sys.executable, [sys.executable, str(SUPERVISOR), "-c", str(file)], environment)
 
