@@ -6,6 +6,8 @@ from operator import itemgetter
 from integrations.engine.batch import Row, RowBatch
 from integrations.engine.plan import BlankRows, Options, Plan
 
+MARK = "|"
+
 
 class Keys:
     """Computes the keys of rows from the values of the key fields. Without key fields every row is a document."""
@@ -13,15 +15,21 @@ class Keys:
     def __init__(self, plan: Plan, columns: Sequence[str]) -> None:
         self.indexes = tuple(columns.index(name) for name in plan.key_fields)
         self.names = plan.key_fields
-        self._separator = plan.options.separator
 
     def of(self, rows: Sequence[Row]) -> list[str]:
         """Give each row's key; "" where all of its key fields are blank."""
         if len(self.indexes) == 1:
             return list(map(itemgetter(self.indexes[0]), rows))
-        join = self._separator.join
         pick = itemgetter(*self.indexes)
-        return [join(values) if any(values := pick(row)) else "" for row in rows]
+        return [joined(values) if any(values := pick(row)) else "" for row in rows]
+
+
+def joined(values: Sequence[str]) -> str:
+    """Give the values of several key fields as one key, such that different values never give the same one."""
+    key = MARK.join(values)
+    if key.count(MARK) == len(values) - 1:
+        return key
+    return MARK.join(value.replace("\\", "\\\\").replace(MARK, "\\" + MARK) for value in values)
 
 
 def kept(options: Options, keys: Keys, batch: RowBatch) -> RowBatch:

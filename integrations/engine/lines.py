@@ -1,14 +1,15 @@
 """What of a document goes to each line: its rows one by one, or one record with every column reduced to one value."""
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from integrations.engine.batch import Document, Problem, Row
 from integrations.engine.errors import RecordError, Where
 from integrations.engine.plan import Aggregate, Line, Plan, ValueType
 from integrations.engine.typed import converter
 
-Reduce = Callable[[list[str]], str]
+DIGITS = 3_000
+"""More than any two numbers that are read can span: a sum is exact."""
 
 
 class Cutter:
@@ -48,7 +49,8 @@ class Cutter:
             return ""
         if aggregate is Aggregate.SUM:
             numbers = self._numbers(index, document)
-            return f"{sum(numbers, Decimal(0)):f}" if numbers else ""
+            with localcontext(prec=DIGITS):
+                return f"{sum(numbers, Decimal(0)):f}" if numbers else ""
         choose = min if aggregate is Aggregate.MIN else max
         try:
             return choose(filled, key=self._as_number(index))

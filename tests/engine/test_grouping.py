@@ -1,13 +1,20 @@
 """Rows become documents: by key, in the order of first rows, wherever their rows lie."""
 
+import random
+import resource
+import subprocess
+import sys
+from array import array
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations.engine import survey as survey_module
-from integrations.engine.batch import Bucket
+from integrations.engine.batch import Bucket, RowBatch
 from integrations.engine.group import documents
+from integrations.engine.keys import joined
 from integrations.engine.plan import Aggregate, Column, FieldMap, Line, SourceSpec, ValueType
 from integrations.engine.survey import survey
 from tests.engine.fakes import Ledger, Rows, World, customers, run
@@ -61,6 +68,87 @@ def test_more_scattered_keys_than_are_listed_are_all_gathered_on_disk() -> None:
     finally:
         survey_module.FEW_SCATTERED = before
     assert [document.row_numbers for document in found[:2]] == [[1, 501, 1001], [2, 502, 1002]]
+
+
+class Made:
+    """A source that makes its rows as they are read: order lines of four rows each, in a given order."""
+
+    columns = COLUMNS
+
+    def __init__(self, order: Sequence[int]) -> None:
+        self._order = order
+
+    def read(self) -> Iterator[RowBatch]:
+        for at in range(0, len(self._order), 2_000):
+            part = self._order[at : at + 2_000]
+            yield RowBatch(rows=[[f"K{row // 4}", f"value {row}"] for row in part], first_row=at + 1)
+
+    def close(self) -> None: ...
+
+
+def shuffled(rows: int) -> Made:
+    order = array("l", range(rows))
+    random.Random(20261124).shuffle(order)
+    return Made(order)
+
+
+def megabytes_to_group(rows: int) -> float:
+    """Group a shuffled source in a process of its own; give by how much its memory grew at the most."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"from tests.engine.test_grouping import *; tell_growth({rows})"],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return float(done.stdout)
+
+
+def tell_growth(rows: int) -> None:
+    source = shuffled(rows)
+    seen = survey(customers(), source)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert sum(1 for _ in documents(customers(), source, seen)) == rows // 4
+    sys.stdout.write(str((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
+
+
+def test_a_shuffled_file_of_200_000_rows_gives_the_documents_of_a_sorted_one() -> None:
+    source = shuffled(200_000)
+    seen = survey(customers(), source)
+    assert (seen.rows, seen.documents, seen.scattered) == (200_000, 50_000, None)
+    before = 0
+    for document in documents(customers(), source, seen):
+        assert before < document.row_numbers[0] < document.row_numbers[-1], "in order of first rows, and of rows"
+        before = document.row_numbers[0]
+        first = int(document.key[1:]) * 4
+        assert sorted(row[1] for row in document.rows) == sorted(f"value {n}" for n in range(first, first + 4))
+    assert document.number == 50_000
+
+
+def test_memory_stays_flat_however_many_rows_are_scattered() -> None:
+    small, large = megabytes_to_group(100_000), megabytes_to_group(400_000)
+    assert large < 2 * small + 8, f"{large:.0f} MB for 400,000 rows, {small:.0f} MB for 100,000"
+
+
+values = st.lists(st.text(alphabet="ab|\\", max_size=4), min_size=2, max_size=2)
+
+
+@given(one=values, other=values)
+@settings(deadline=None, max_examples=300)
+def test_keys_of_several_fields_never_run_together(one: list[str], other: list[str]) -> None:
+    assert (joined(one) == joined(other)) == (one == other)
+
+
+def test_values_that_hold_the_mark_of_keys_make_documents_of_their_own() -> None:
+    ledger = Ledger()
+    run(customers(key_fields=COLUMNS), Rows(COLUMNS, [["A|B", "C"], ["A", "B|C"], ["A", "B"]]), World(), ledger)
+    assert list(ledger.buckets) == ["A\\|B|C", "A|B\\|C", "A|B"]
+
+
+def test_a_sum_is_exact_however_many_digits_it_has() -> None:
+    world = World()
+    plan = customers(line={"aggregates": {"Name": Aggregate.SUM}})
+    run(plan, Rows(COLUMNS, [["1", "1" + "0" * 40], ["1", "0.01"]]), world, Ledger())
+    assert world.records[0][0] == [["1", "1" + "0" * 40 + ".01"]]
 
 
 def test_a_header_line_reduces_its_rows_and_an_item_line_keeps_them() -> None:
