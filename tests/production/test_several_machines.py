@@ -177,6 +177,27 @@ def test_a_run_that_one_machine_accepts_is_performed_by_another_and_read_on_a_th
     assert any((installation.shared / "files").rglob("*")), "the demo files lie in the shared folder"
 
 
+def test_what_a_page_of_one_machine_loads_comes_from_the_other_as_well(installation: Installation) -> None:
+    page = installation.visitor(0).get("/sign-in/").text
+    named = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+
+    loaded = [installation.visitor(1).get(name) for name in named]
+
+    assert named and {file.status for file in loaded} == {200}
+    assert all("immutable" in file.headers["Cache-Control"] for file in loaded)
+
+
+def test_a_database_that_drops_its_connections_is_asked_again(installation: Installation, owner: str) -> None:
+    visitor = installation.visitor(0)
+    visitor.signs_in(owner, PASSWORD)
+    with psycopg.connect(installation.database, autocommit=True) as database:
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = %s"
+        assert database.execute(others, ["waybill"]).fetchall()
+
+    assert visitor.get("/runs/").status == 200
+    wait_for("health", lambda: visitor.get("/health/").status == 200, installation.machines)
+
+
 def test_visitors_come_through_a_proxy_that_ends_tls(
     installation: Installation, owner: str, proxy: PlainProxy | Nginx
 ) -> None:
@@ -244,6 +265,16 @@ def test_what_cron_calls_every_minute_reads_the_settings_from_their_file(
     assert (when.split(), done.returncode, done.stderr) == (["*"] * 5, 0, "")
     parts = {part for (part,) in installation.rows("SELECT part FROM integrations_heartbeat")}
     assert "each minute" in parts and gone not in parts
+
+
+def test_every_line_of_the_log_is_an_object(installation: Installation) -> None:
+    """Runs last: by now every part has said what it says."""
+    lines = [line for machine in installation.machines.values() for line in machine.log().splitlines()]
+
+    said = [json.loads(line) for line in lines]
+
+    assert all({"event", "level", "timestamp"} <= line.keys() for line in said)
+    assert {"the clock runs", "worker-1@"} <= {re.sub("@.*", "@", line["event"]) for line in said}
 
 
 def _panel_of(process: str, visitor: Visitor) -> str:
