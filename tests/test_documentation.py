@@ -156,7 +156,7 @@ def settings_read() -> Iterator[tuple[str, str]]:
 def normal(expression: str) -> str:
     """Write a default as a person would: `str(DATA_DIR / 'files')` is DATA_DIR/files."""
     text = re.sub(r"\bf(?=['\"])", "", expression)
-    text = re.sub(r"str\(|['\"{}\[\]()]", "", text).replace(" / ", "/")
+    text = re.sub(r"\b\w+\(|['\"{}\[\]()]", "", text).replace(" / ", "/")
     return text.removeprefix("BASE_DIR/")
 
 
