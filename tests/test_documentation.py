@@ -138,7 +138,7 @@ def settings_read() -> Iterator[tuple[str, str]]:
             continue
         if node.func.id == "kept_secret":
             yield first.value.upper(), "made and kept in DATA_DIR"
-        elif node.func.id in ("env", "env_list"):
+        elif node.func.id.startswith("env"):
             given = normal(ast.unparse(node.args[1])) if len(node.args) > 1 else ""
             yield first.value, alternatives.get(node, given)
     for name in supervision.NOT_FOR_PARTS:
@@ -157,7 +157,7 @@ def normal(expression: str) -> str:
     """Write a default as a person would: `str(DATA_DIR / 'files')` is DATA_DIR/files."""
     text = re.sub(r"\bf(?=['\"])", "", expression)
     text = re.sub(r"\b\w+\(|['\"{}\[\]()]", "", text).replace(" / ", "/")
-    return text.removeprefix("BASE_DIR/")
+    return text.removeprefix("BASE_DIR/").removesuffix(".0")
 
 
 def code(name: str) -> list[str]:
