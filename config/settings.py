@@ -9,6 +9,7 @@ import secrets
 import shlex
 import sqlite3
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import dj_database_url
@@ -17,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import logs
 
+Number = TypeVar("Number", int, float)
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -28,12 +30,26 @@ def env(name: str, default: str = "") -> str:
     return default if given is None else given
 
 
+def env_number(name: str, default: Number) -> Number:
+    """The number that WAYBILL_<name> gives, a whole one where the default is."""
+    given = env(name)
+    try:
+        return type(default)(given) if given else default
+    except ValueError:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise ImproperlyConfigured(f"WAYBILL_{name} has to be {kind}, not “{given}”.") from None
+
+
 def env_list(name: str) -> list[str]:
     return [part.strip() for part in env(name).split(",") if part.strip()]
 
 
 DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+try:
+    # Rows, files and keys are nobody else's business.
+    DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(f"WAYBILL_DATA_DIR={DATA_DIR} cannot be a folder: {error.strerror}.") from error
 
 
 def kept_secret(name: str) -> str:
@@ -65,7 +81,7 @@ SECRET_KEY, *SECRET_KEY_FALLBACKS = (key.strip() for key in kept_secret("secret_
 FIELD_KEYS = [field_key(key) for key in kept_secret("field_keys").split(",")]
 
 HOST = env("HOST", "127.0.0.1")
-PORT = int(env("PORT", "8000"))
+PORT = env_number("PORT", 8000)
 PUBLIC_URL = env("PUBLIC_URL", f"http://{HOST}:{PORT}").rstrip("/")
 DEBUG = False
 ALLOWED_HOSTS = [
@@ -131,13 +147,16 @@ TEMPLATES = [
 
 # SQLite: see the README, “Where rows are kept”. WAL needs a version without the WAL-reset fault (3.51.3 and later).
 SQLITE_JOURNAL = "WAL" if sqlite3.sqlite_version_info >= (3, 51, 3) else "TRUNCATE"
-DATABASES = {
-    "default": dj_database_url.parse(
+try:
+    DATABASE = dj_database_url.parse(
         env("DATABASE_URL") or f"sqlite:///{quote(str(DATA_DIR / 'waybill.sqlite3'))}",
         conn_max_age=60,
         conn_health_checks=True,
     )
-}
+except ValueError:
+    # Its own words would show the address, and with it a password.
+    raise ImproperlyConfigured("WAYBILL_DATABASE_URL is no address such as postgresql://user@host/name.") from None
+DATABASES = {"default": DATABASE}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -212,7 +231,7 @@ STORAGES = {
 FILES_DIR = Path(env("FILES_DIR", str(DATA_DIR / "files")))
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = str(DATA_DIR)
-UPLOAD_LIMIT_BYTES = int(env("UPLOAD_LIMIT_BYTES", "1048576"))
+UPLOAD_LIMIT_BYTES = env_number("UPLOAD_LIMIT_BYTES", 1_048_576)
 # Roots that folder sources and SQLite files may lie in; a root may be a single file, as the Demo company's is.
 # Called with the first Owner: accounts lies below the room that makes the Demo company.
 ON_FIRST_OWNER = "integrations.management.demo.create_demo"
@@ -237,13 +256,13 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 2}
 CELERY_TASK_DEFAULT_QUEUE = "runs"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-WORKERS = int(env("WORKERS", "2"))
+WORKERS = env_number("WORKERS", 2)
 # How long a worker that is told to stop waits for the end of its segment before it gives its run back as it is.
-STOP_SECONDS = float(env("STOP_SECONDS", "5"))
-WEB_WORKERS = int(env("WEB_WORKERS", "1"))
-WEB_THREADS = int(env("WEB_THREADS", "8"))
+STOP_SECONDS = env_number("STOP_SECONDS", 5.0)
+WEB_WORKERS = env_number("WEB_WORKERS", 1)
+WEB_THREADS = env_number("WEB_THREADS", 8)
 # How long a run stays with a worker that gives no sign of life. It beats five times in that while.
-LEASE_SECONDS = float(env("LEASE_SECONDS", "15"))
+LEASE_SECONDS = env_number("LEASE_SECONDS", 15.0)
 
 # Whoever shows this token may read /metrics/ from elsewhere; without it only this machine may.
 METRICS_TOKEN = env("METRICS_TOKEN")

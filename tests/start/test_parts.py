@@ -119,6 +119,26 @@ def test_a_second_start_on_the_same_data_folder_is_refused_in_a_sentence(desk: S
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"PORT": "abc"}, "Waybill cannot start: WAYBILL_PORT has to be a whole number, not “abc”."),
+        (
+            {"DATA_DIR": "/etc/passwd"},
+            "Waybill cannot start: WAYBILL_DATA_DIR=/etc/passwd cannot be a folder: File exists.",
+        ),
+        (
+            {"DATABASE_URL": "postgres//ada:canary@db"},
+            "Waybill cannot start: WAYBILL_DATABASE_URL is no address such as postgresql://user@host/name.",
+        ),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_in_a_sentence(
+    desk: Start, settings: dict[str, str], sentence: str
+) -> None:
+    assert refusal(desk, **settings) == sentence
+
+
 def test_a_port_that_is_taken_is_refused_in_a_sentence(desk: Start, tmp_path: Path) -> None:
     assert refusal(desk, DATA_DIR=str(tmp_path)) == (
         f"CommandError: Port {desk.port} on 127.0.0.1 cannot be used: Address already in use. Choose another one, "

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import OperationalError, connection
 
 from accounts.first_visit import ensure_owner, owner_link
 from accounts.witness import foreign_key
@@ -45,7 +45,10 @@ class Command(BaseCommand):
         except CannotStart as error:
             raise CommandError(str(error)) from None
         self._say("Preparing the database and the static files…")
-        call_command("migrate", verbosity=0)
+        try:
+            call_command("migrate", verbosity=0)
+        except OperationalError as error:
+            raise CommandError(f"The database cannot be prepared: {str(error).strip()}") from error
         call_command("collectstatic", interactive=False, verbosity=0)
         if fault := foreign_key():
             raise CommandError(fault)
