@@ -17,7 +17,8 @@
     if (!panel.firstElementChild) return;
     panel.replaceChildren();
     shell.inert = false;
-    if (cameFrom) cameFrom.focus();
+    const there = cameFrom && cameFrom !== document.body && cameFrom.isConnected;
+    (there ? cameFrom : document.getElementById("content")).focus({ preventScroll: true });
     cameFrom = null;
     document.dispatchEvent(new Event("waybill:panel-closed"));
   }

@@ -3,6 +3,7 @@
 (function () {
   "use strict";
   const keyOf = (node) => (node.nodeType === Node.ELEMENT_NODE && node.id) || "";
+  const isBlank = (node) => node.nodeType === Node.TEXT_NODE && !node.data.trim();
   const fits = (now, next) => now.nodeName === next.nodeName && keyOf(now) === keyOf(next);
 
   function settle(now, next) {
@@ -36,7 +37,10 @@
         if (at === kept) at = at.nextSibling;
         else now.insertBefore(kept, at);
         settle(kept, child);
-      } else if (at && !keyOf(at) && fits(at, child)) {
+        continue;
+      }
+      while (at && isBlank(at) && child.nodeType === Node.ELEMENT_NODE) drop();
+      if (at && !keyOf(at) && !keyOf(child)) {
         const here = at;
         at = at.nextSibling;
         settle(here, child);
