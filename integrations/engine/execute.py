@@ -106,13 +106,17 @@ class _Execution:
         self._ticket_for = ticket_for
         self._wait = wait
         self._position = Position()
-        self._seen: Survey | None = None
+        self._may_have_left = False
+        """True while a segment of an earlier worker may have left and nobody knows yet whether it did."""
+        self._abandoned = False
+        """True once nobody waits any more for what is being mapped ahead."""
 
     # ---- the order of a run --------------------------------------------------------------------------------------
 
     def run(self) -> Outcome:
         try:
             self._position = self._journal.position()
+            self._may_have_left = self._position.sending is not None
             if not self._position.segments:
                 self._task(Stage.INTEGRATION_PRE)
             self._journal.entered("read", "all of the source, before anything is sent")
@@ -134,8 +138,7 @@ class _Execution:
 
     def _survey(self) -> Survey:
         seen = survey(self._plan, _Watched(self._source, self._stop_survey))
-        self._seen = seen
-        self._journal.surveyed(rows=seen.rows, documents=seen.documents)
+        self._journal.surveyed(rows=seen.rows, documents=seen.documents, dropped=seen.dropped)
         if seen.dropped:
             self._journal.log("info", f"{seen.dropped:,} blank rows were left out, as the options say.", stage="read")
         if seen.scattered is None or seen.scattered:
@@ -166,7 +169,7 @@ class _Execution:
         )
 
     def _closed(self, outcome: Outcome) -> Outcome:
-        """Let the last tasks follow, and account for what will not be attempted any more."""
+        """Let the last tasks follow. What was not attempted is held by the row itself when the run ends."""
         if outcome.status is OutcomeStatus.HANDED_BACK:
             return outcome
         well = outcome.status in (OutcomeStatus.COMPLETED, OutcomeStatus.COMPLETED_WITH_ERRORS)
@@ -179,10 +182,6 @@ class _Execution:
             self._task(Stage.INTEGRATION_POST_ALWAYS)
         except _Stopped as stopped:
             outcome = stopped.outcome
-        if self._seen is not None and not well:
-            documents_left = self._seen.documents - self._position.documents
-            if documents_left:
-                self._journal.held(documents=documents_left, rows=self._seen.rows - self._position.rows)
         return outcome
 
     def _task(self, stage: Stage) -> None:
@@ -198,8 +197,15 @@ class _Execution:
                 Outcome(status=OutcomeStatus.CANCELLED, sentence="A task cancelled the run.", code="task.cancel")
             )
 
-    def _stop_if_asked(self) -> None:
+    def _stop_if_asked(self, *, to_be_counted: bool = False) -> None:
+        """End the run here when somebody asked for it.
+
+        A cancelled run is final, so what may have left is settled first, and what it holds back is counted; one that
+        is handed back leaves both to whoever continues.
+        """
         stop = self._journal.stop()
+        if stop is Stop.CANCELLED and (self._may_have_left or to_be_counted):
+            return
         if stop is Stop.CANCELLED:
             sentence = "The run was cancelled. What was not sent yet is held."
             raise _Stopped(Outcome(status=OutcomeStatus.CANCELLED, sentence=sentence, code="cancelled"))
@@ -207,9 +213,7 @@ class _Execution:
             raise _Stopped(Outcome(status=OutcomeStatus.HANDED_BACK))
 
     def _stop_survey(self) -> None:
-        """A resumed run that is cancelled is surveyed to the end first: what it holds back has to be counted."""
-        if not self._position.documents:
-            self._stop_if_asked()
+        self._stop_if_asked(to_be_counted=bool(self._position.documents))
 
     # ---- segment by segment --------------------------------------------------------------------------------------
 
@@ -219,8 +223,7 @@ class _Execution:
         settled = self._patiently(lambda: self._destination.enter(ticket))
         mapper = Mapper(self._plan, seen.columns, self._scripts)
         segments = self._segments(seen, mapper, skip=begun.documents)
-        interrupt = self._scripts.close if self._scripts else _nothing
-        with Ahead(segments, meanwhile=self._stop_if_asked, interrupt=interrupt) as mapped:
+        with Ahead(segments, meanwhile=self._stop_if_asked, interrupt=self._abandon) as mapped:
             for number, batch in enumerate(mapped, begun.segments + 1):
                 self._stop_if_asked()
                 in_doubt = number == begun.sending
@@ -234,9 +237,18 @@ class _Execution:
                 self._account(batch, number, delivery)
                 failpoint("execute.after_settle")
 
+    def _abandon(self) -> None:
+        self._abandoned = True
+        if self._scripts is not None:
+            self._scripts.close()
+
+    def _leave_if_abandoned(self) -> None:
+        if self._abandoned:
+            raise Fenced("Nobody waits for this any more.")
+
     def _segments(self, seen: Survey, mapper: Mapper, *, skip: int) -> Iterator[MappedBatch]:
         """Cut the documents that are not accounted for yet into mapped segments."""
-        found = documents(self._plan, self._source, seen)
+        found = documents(self._plan, _Watched(self._source, self._leave_if_abandoned), seen)
         next(islice(found, skip, skip), None)
         while segment := list(islice(found, self._destination.batch_size)):
             if Stage.DOCUMENT_PRE in self._tasks.stages:
@@ -258,6 +270,8 @@ class _Execution:
     ) -> Delivery | None:
         """Say what became of a segment that may have left before this worker came; None when it is to be sent."""
         if settled is not None:
+            # The destination's word: what it does not know of never arrived.
+            self._may_have_left = False
             if settled.segment == number and settled.delivery is not None:
                 self._journal.log("info", f"Segment {number} had arrived; its answer was read from the destination.")
                 return settled.delivery
@@ -281,6 +295,18 @@ class _Execution:
         except UnknownOutcome as error:
             self._journal.log("warning", error.sentence, stage="deliver")
             return _unknown(batch, error.sentence)
+        except WaybillError:
+            # Nothing of the batch was taken now; an earlier sending of it may have been.
+            self._account_for_doubt(batch, number, doubt=self._may_have_left)
+            raise
+        except Exception:
+            self._account_for_doubt(batch, number, doubt=not self._destination.settles or self._may_have_left)
+            raise
+
+    def _account_for_doubt(self, batch: MappedBatch, number: int, *, doubt: bool) -> None:
+        """Before a fault ends the run: what may have arrived is unknown, never held as if it had not been sent."""
+        if doubt:
+            self._account(batch, number, _unknown(batch))
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
         """Ask the destination; what it cannot take now is offered again, a bounded number of times."""
@@ -310,6 +336,7 @@ class _Execution:
         problems = batch.problems | delivery.problems
         if Stage.DOCUMENT_POST_SUCCESS in self._tasks.stages or Stage.DOCUMENT_POST_FAILURE in self._tasks.stages:
             self._follow(batch, delivery)
+        self._may_have_left = False
         before = self._position
         self._journal.settle(
             Segment(
@@ -325,7 +352,6 @@ class _Execution:
         self._position = Position(
             segments=number,
             documents=before.documents + len(batch.documents),
-            rows=before.rows + sum(len(document.row_numbers) for document in batch.documents),
             errors=before.errors + sum(bucket in ERRORS for bucket in delivery.buckets),
         )
 
@@ -345,10 +371,6 @@ class _Execution:
                     if owner in wrong:
                         values[owner].append(part(line, record))
         return values
-
-
-def _nothing() -> None:
-    """Where no script can be at work, the next item comes soon by itself."""
 
 
 def joined(batches: Sequence[MappedBatch]) -> MappedBatch:

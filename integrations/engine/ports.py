@@ -98,14 +98,13 @@ class Scripts(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """Where the ledger stands: whole segments written, and documents and rows they account for.
+    """Where the ledger stands: whole segments written, and the documents they account for.
 
     `sending` is the segment whose intent was written and which may have left; None when none may have.
     """
 
     segments: int = 0
     documents: int = 0
-    rows: int = 0
     sending: int | None = None
     errors: int = 0
     """Documents accounted for that count as errors."""
@@ -139,8 +138,11 @@ class Journal(Protocol):
 
     def position(self) -> Position: ...
 
-    def surveyed(self, *, rows: int, documents: int) -> None:
-        """Record what the whole source holds, known before anything is sent."""
+    def surveyed(self, *, rows: int, documents: int, dropped: int) -> None:
+        """Record what the whole source holds, known before anything is sent. A resumed run is surveyed again.
+
+        `rows` belong to the documents; `dropped` ones were left out by a rule, and are restricted.
+        """
 
     def entered(self, stage: str, message: str = "") -> None:
         """Record that the run is at this stage now (the timeline of the Run Summary)."""
@@ -150,9 +152,6 @@ class Journal(Protocol):
 
     def settle(self, segment: Segment) -> None:
         """Write the segment, its outcomes and the counters, in one transaction."""
-
-    def held(self, *, documents: int, rows: int) -> None:
-        """Account for what was read and not attempted."""
 
     def log(self, level: str, message: str, *, stage: str = "", document: str = "") -> None: ...
 

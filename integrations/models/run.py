@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
@@ -150,6 +150,16 @@ class RunQuerySet(models.QuerySet["Run"]):
             raise ValueError(f"{sorted(moving)} belong to a move of their own.")
         return bool(self.held_in(run_id, epoch).update(**fields))
 
+    def survey(self, run_id: int, epoch: int, *, rows: int, documents: int, dropped: int) -> bool:
+        """in_progress, same epoch: what the source holds, of it `dropped` rows that a rule leaves out of everything."""
+        # Nothing is restricted before the survey, and a resumed run is surveyed again: so counted once.
+        first = Case(When(source_rows=None, then=Value(dropped)), default=Value(0))
+        return bool(
+            self.held_in(run_id, epoch).update(
+                source_rows=rows, source_documents=documents, rows_restricted=F("rows_restricted") + first
+            )
+        )
+
     def send(self, run_id: int, epoch: int, *, segment: int) -> bool:
         """in_progress, same epoch, the segments before it settled: the intent to send `segment`."""
         return bool(self.held_in(run_id, epoch).filter(segments=segment - 1).update(sending_segment=segment))
@@ -164,11 +174,6 @@ class RunQuerySet(models.QuerySet["Run"]):
         held = self.held_in(run_id, epoch).filter(segments=segment - 1)
         counted = _added("documents", documents) | _added("rows", rows)
         return bool(held.update(segments=segment, sending_segment=None, deaths=0, **counted))
-
-    def hold(self, run_id: int, epoch: int, *, documents: int, rows: int) -> bool:
-        """in_progress, same epoch: documents that were read and will not be attempted."""
-        counted = _added("documents", {"held": documents}) | _added("rows", {"held": rows})
-        return bool(self.held_in(run_id, epoch).update(**counted))
 
     def hand_back(self, run_id: int, epoch: int, *, yielded: bool = False) -> bool:
         """in_progress, same epoch → in_progress in nobody's hands: the next worker continues at once.
@@ -221,8 +226,8 @@ class RunQuerySet(models.QuerySet["Run"]):
         dead = self.silent().filter(pk=run.pk, epoch=run.epoch, deaths__gte=DEATHS_ALLOWED - 1)
         reason = (
             f"{DEATHS_ALLOWED} workers died one after another over segment {run.segments + 1} of this run, so it is "
-            "not tried again. Look into the log for the last stage, correct the cause, then re-run."
-        )
+            f"not tried again. {run.doubt} Look into the log for the last stage, correct the cause, then re-run."
+        ).replace("  ", " ")
         return bool(
             dead.update(
                 status=RunStatus.FAILED,
@@ -360,6 +365,16 @@ class Run(CompanyOwned):
 
     def __str__(self) -> str:
         return f"{self.number} {self.name}"
+
+    @property
+    def doubt(self) -> str:
+        """Say what nobody could settle: a segment whose worker ended while it was being sent. "" when there is none."""
+        if self.sending_segment is None:
+            return ""
+        return (
+            f"Segment {self.sending_segment} was being sent when its worker ended: some of its documents may have "
+            "arrived at the destination, though they are held here. Look there before sending them again."
+        )
 
     @property
     def is_open(self) -> bool:

@@ -39,6 +39,7 @@ LETTERS = {
 }
 WITH_A_ROW = (Bucket.FAILED, Bucket.UNKNOWN)
 ROWS_AT_ONCE = 500
+KEYS_NAMED = 5
 LOOK_FOR_OTHERS_EVERY = timedelta(seconds=1)
 
 
@@ -63,7 +64,6 @@ class RunJournal:
         return Position(
             segments=run.segments,
             documents=sum(getattr(run, f"documents_{bucket}") for bucket in BUCKETS),
-            rows=sum(getattr(run, f"rows_{bucket}") for bucket in BUCKETS),
             sending=run.sending_segment,
             errors=run.documents_failed + run.documents_unknown + run.documents_held,
         )
@@ -78,9 +78,13 @@ class RunJournal:
 
     # ---- what the engine tells -----------------------------------------------------------------------------------
 
-    def surveyed(self, *, rows: int, documents: int) -> None:
+    def surveyed(self, *, rows: int, documents: int, dropped: int) -> None:
         with self._writing():
-            self._note(source_rows=rows, source_documents=documents)
+            self._hold_or_drop(
+                Run.objects.survey(
+                    self._run.pk, self._lease.epoch, rows=rows + dropped, documents=documents, dropped=dropped
+                )
+            )
 
     def entered(self, stage: str, message: str = "") -> None:
         with self._writing():
@@ -117,10 +121,6 @@ class RunJournal:
         failpoint("journal.settled")
         self._first_settled_at = self._first_settled_at or time.monotonic()
 
-    def held(self, *, documents: int, rows: int) -> None:
-        with self._writing():
-            self._hold_or_drop(Run.objects.hold(self._run.pk, self._lease.epoch, documents=documents, rows=rows))
-
     def log(self, level: str, message: str, *, stage: str = "", document: str = "") -> None:
         """Keep a line of the run's log. It is written with the next thing that is, so that lines cost no commits."""
         self._lines.append(
@@ -151,9 +151,11 @@ class RunJournal:
             if status in (RunStatus.COMPLETED, RunStatus.COMPLETED_WITH_ERRORS) and not run.is_balanced:
                 status, code = RunStatus.FAILED, "unbalanced"
                 reason = (
-                    f"The ledger does not balance: {_difference(run)}. Nothing more was sent. "
+                    f"The ledger does not balance: {_difference(run)}. {_named(run)} Nothing more was sent. "
                     "Keep this run and ask an administrator to look into its log."
                 )
+            else:
+                reason = f"{reason} {run.doubt}".strip()
             self._close_stages()
             self._hold_or_drop(
                 Run.objects.finish(
@@ -300,6 +302,24 @@ def _counted(segment: Segment) -> tuple[Counter[str], Counter[str]]:
         documents[str(bucket)] += 1
         rows[str(bucket)] += len(document.row_numbers)
     return documents, rows
+
+
+def _named(run: Run) -> str:
+    """Name the keys that an unbalanced ledger holds twice, or how far it goes."""
+    seen: set[str] = set()
+    twice: list[str] = []
+    last = ""
+    for page in LedgerSegment.objects.filter(run=run).order_by("number").values_list("keys", flat=True).iterator():
+        for key, _ in unpack_keys(bytes(page)):
+            if key in seen:
+                twice.append(key)
+            seen.add(key)
+            last = key
+        if len(twice) >= KEYS_NAMED:
+            break
+    if twice:
+        return f"Accounted for more than once: {', '.join(twice[:KEYS_NAMED])}."
+    return f"The last document accounted for is {last}." if last else "No document is accounted for."
 
 
 def _difference(run: Run) -> str:

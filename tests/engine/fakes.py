@@ -112,7 +112,7 @@ class Ledger:
         self.stages: list[str] = []
         self.lines: list[str] = []
         self.rows = self.documents = 0
-        self.held_documents = self.held_rows = 0
+        self.dropped = 0
         self.intent: int | None = None
         self.stop_at: dict[int, Stop] = {}
         self.cut: Callable[[str], None] = lambda place: None
@@ -122,13 +122,12 @@ class Ledger:
         return Position(
             segments=len(self.segments),
             documents=len(buckets),
-            rows=sum(len(document.row_numbers) for segment in self.segments for document in segment.documents),
             sending=self.intent,
             errors=sum(bucket in (Bucket.FAILED, Bucket.UNKNOWN) for bucket in buckets),
         )
 
-    def surveyed(self, *, rows: int, documents: int) -> None:
-        self.rows, self.documents = rows, documents
+    def surveyed(self, *, rows: int, documents: int, dropped: int) -> None:
+        self.rows, self.documents, self.dropped = rows, documents, dropped
 
     def entered(self, stage: str, message: str = "") -> None:
         self.stages.append(str(stage))
@@ -144,9 +143,6 @@ class Ledger:
         self.segments.append(segment)
         self.intent = None
         self.cut("after the ledger")
-
-    def held(self, *, documents: int, rows: int) -> None:
-        self.held_documents, self.held_rows = documents, rows
 
     def log(self, level: str, message: str, *, stage: str = "", document: str = "") -> None:
         self.lines.append(message)
@@ -176,9 +172,18 @@ class Ledger:
     def counts(self) -> Counter[Bucket]:
         return Counter(bucket for segment in self.segments for bucket in segment.buckets)
 
+    @property
+    def held_documents(self) -> int:
+        """What a run that ends now holds: read, and in no segment."""
+        return self.documents - self.position().documents
+
     def balances(self) -> bool:
-        seen = self.position()
-        return (self.documents, self.rows) == (seen.documents + self.held_documents, seen.rows + self.held_rows)
+        """True when the documents that are accounted for are the first ones, each once, with all of their rows; what
+        is behind them is held, and where none is, no row is missing."""
+        documents = [document for segment in self.segments for document in segment.documents]
+        rows = [number for document in documents for number in document.row_numbers]
+        in_order = [document.number for document in documents] == list(range(1, len(documents) + 1))
+        return in_order and len(set(rows)) == len(rows) and (self.held_documents > 0 or len(rows) == self.rows)
 
 
 class Hooks:

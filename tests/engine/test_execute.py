@@ -14,6 +14,19 @@ COLUMNS = ("Number", "Name")
 TEN = [[f"C{n}", f"Name {n}"] for n in range(1, 11)]
 
 
+class Knife:
+    """Cuts the process the `turn`-th time it comes to a place."""
+
+    def __init__(self, place: str, turn: int) -> None:
+        self.place, self.left = place, turn
+
+    def __call__(self, place: str) -> None:
+        if place == self.place:
+            self.left -= 1
+            if self.left == 0:
+                raise Cut(place)
+
+
 @pytest.fixture
 def ledger() -> Ledger:
     return Ledger()
@@ -136,7 +149,7 @@ def test_a_destination_that_stays_busy_fails_the_run_and_the_rest_is_held(ledger
     world.busy = 1_000
     outcome = run(customers(), Rows(COLUMNS, TEN), world, ledger)
     assert outcome.status is OutcomeStatus.FAILED
-    assert (ledger.held_documents, ledger.held_rows) == (10, 10)
+    assert ledger.held_documents == 10
     assert ledger.balances()
 
 
@@ -153,27 +166,77 @@ def test_a_run_handed_back_holds_nothing_and_is_continued(ledger: Ledger, stop: 
     ledger.stop_at = {2: stop}
     world = World(settles=True)
     assert run(customers(), Rows(COLUMNS, TEN), world, ledger).status is OutcomeStatus.HANDED_BACK
-    assert ledger.held_documents == 0
     ledger.stop_at = {}
     assert run(customers(), Rows(COLUMNS, TEN), world, ledger).status is OutcomeStatus.COMPLETED
     assert set(world.received.values()) == {1} and ledger.balances()
 
 
+@pytest.mark.parametrize(
+    ("kind", "bucket"),
+    [
+        ({"settles": True}, Bucket.CREATED),
+        ({"repeat_safe": True}, Bucket.UPDATED),
+        ({}, Bucket.UNKNOWN),
+    ],
+    ids=["settles", "repeat safe", "neither"],
+)
+def test_what_may_have_left_is_settled_before_a_cancel_is_obeyed(
+    ledger: Ledger, kind: dict[str, Any], bucket: Bucket
+) -> None:
+    world = World(**kind)
+    world.cut = Knife("after the destination took it", 2)
+    with pytest.raises(Cut):
+        run(customers(), Rows(COLUMNS, TEN), world, ledger)
+    ledger.stop_at = {0: Stop.CANCELLED, 1: Stop.CANCELLED, 2: Stop.CANCELLED}
+    outcome = run(customers(), Rows(COLUMNS, TEN), world, ledger)
+    assert outcome.status is OutcomeStatus.CANCELLED
+    assert [ledger.buckets[f"C{n}"] for n in (4, 5, 6)] == [bucket] * 3, "three had arrived; none of them is held"
+    assert ledger.held_documents == 4 and ledger.balances()
+
+
+def test_a_segment_that_never_arrived_is_held_by_a_cancel(ledger: Ledger) -> None:
+    world = World(settles=True)
+    ledger.cut = Knife("after the intent", 2)
+    with pytest.raises(Cut):
+        run(customers(), Rows(COLUMNS, TEN), world, ledger)
+    ledger.stop_at = {1: Stop.CANCELLED}
+    run(customers(), Rows(COLUMNS, TEN), world, ledger)
+    assert set(world.received) >= {"C1", "C2", "C3"} and set(world.received.values()) == {1}
+    assert len(world.received) + ledger.held_documents == 10, "what is at the destination is not held, and the reverse"
+
+
+def test_a_segment_in_doubt_that_cannot_be_sent_again_is_unknown_and_not_held(ledger: Ledger) -> None:
+    world = World(repeat_safe=True)
+    world.cut = Knife("after the destination took it", 2)
+    with pytest.raises(Cut):
+        run(customers(), Rows(COLUMNS, TEN), world, ledger)
+    world.busy = 1_000
+    outcome = run(customers(), Rows(COLUMNS, TEN), world, ledger)
+    assert outcome.status is OutcomeStatus.FAILED
+    assert ledger.counts == {Bucket.CREATED: 3, Bucket.UNKNOWN: 3} and ledger.held_documents == 4
+
+
+def test_a_fault_in_the_middle_of_a_sending_leaves_its_documents_unknown(ledger: Ledger) -> None:
+    world = World()
+
+    def fault(place: str) -> None:
+        if place == "after the destination took it":
+            raise ZeroDivisionError
+
+    world.cut = fault
+    with pytest.raises(ZeroDivisionError):
+        run(customers(), Rows(COLUMNS, TEN), world, ledger)
+    assert ledger.counts == {Bucket.UNKNOWN: 3}
+
+
+def test_blank_rows_that_a_rule_drops_are_told_to_the_ledger(ledger: Ledger) -> None:
+    rows = [["C1", "a"], ["", ""], ["C2", "b"], ["", ""]]
+    run(customers(options=Options(blank_rows=BlankRows.DROP)), Rows(COLUMNS, rows), World(), ledger)
+    assert (ledger.rows, ledger.documents, ledger.dropped) == (2, 2, 2)
+
+
 PLACES = ("before the intent", "after the intent", "before the destination took it", "after the destination took it")
 PLACES += ("before the ledger", "after the ledger")
-
-
-class Knife:
-    """Cuts the process the `turn`-th time it comes to a place."""
-
-    def __init__(self, place: str, turn: int) -> None:
-        self.place, self.left = place, turn
-
-    def __call__(self, place: str) -> None:
-        if place == self.place:
-            self.left -= 1
-            if self.left == 0:
-                raise Cut(place)
 
 
 @pytest.mark.parametrize("turn", [1, 2, 4])

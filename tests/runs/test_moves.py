@@ -58,8 +58,8 @@ MOVES: dict[str, tuple[Callable[[Run], bool], set[str]]] = {
         lambda run: Run.objects.settle(run.pk, run.epoch, segment=1, documents={"created": 2}, rows={"created": 3}),
         {"held", "silent", "dying", "handed back"},
     ),
-    "hold": (
-        lambda run: Run.objects.hold(run.pk, run.epoch, documents=1, rows=1),
+    "survey": (
+        lambda run: Run.objects.survey(run.pk, run.epoch, rows=3, documents=2, dropped=1),
         {"held", "silent", "dying", "handed back"},
     ),
     "hand_back": (lambda run: Run.objects.hand_back(run.pk, run.epoch), {"held", "silent", "dying", "handed back"}),
@@ -98,7 +98,7 @@ def test_a_move_leaves_the_states_it_may_leave_and_refuses_all_others(process: P
     assert moved or after == before
 
 
-FENCED = ["beat", "note", "send", "settle", "hold", "hand_back", "finish"]
+FENCED = ["beat", "note", "send", "settle", "survey", "hand_back", "finish"]
 
 
 @pytest.mark.parametrize("move", FENCED)

@@ -9,9 +9,10 @@ from django.db import OperationalError
 from django_scopes import scope
 
 from accounts.models import Company, User
-from integrations.engine.plan import NoData, Options
+from integrations.engine.plan import BlankRows, NoData, Options
 from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
 from integrations.runs import perform as performing
+from integrations.runs.claims import claim_next
 from integrations.runs.drain import _draining
 from integrations.runs.find import find_key
 from integrations.runs.journal import RunJournal
@@ -197,11 +198,30 @@ def test_a_connection_that_was_deleted_fails_the_run_before_anything_is_read(crm
 def test_a_ledger_that_does_not_add_up_is_never_completed(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault is put into the survey: it counts one document more than there are."""
     surveyed = RunJournal.surveyed
-    monkeypatch.setattr(
-        RunJournal,
-        "surveyed",
-        lambda journal, *, rows, documents: surveyed(journal, rows=rows + 1, documents=documents + 1),
-    )
+
+    def one_more(journal: RunJournal, *, rows: int, documents: int, dropped: int) -> None:
+        surveyed(journal, rows=rows + 1, documents=documents + 1, dropped=dropped)
+
+    monkeypatch.setattr(RunJournal, "surveyed", one_more)
     run = performed(process_into(crm), "00001,Anna\n")
     assert (run.status, run.error_code) == (RunStatus.FAILED, "unbalanced")
     assert "2 documents read, 1 accounted" in run.reason
+    assert "The last document accounted for is 00001." in run.reason
+
+
+def test_blank_rows_that_a_rule_drops_are_restricted_and_the_ledger_balances(crm: Crm) -> None:
+    process = process_into(crm, options=Options(blank_rows=BlankRows.DROP))
+    run = performed(process, "00001,Anna\n,\n00002,Ben\n")
+    assert (run.status, run.source_rows, run.rows_restricted, run.documents_restricted) == ("completed", 3, 1, 0)
+    assert run.is_balanced
+
+
+def test_a_run_that_ends_with_a_segment_in_doubt_says_so(crm: Crm) -> None:
+    run = requested(process_into(crm), FIVE)
+    claim = claim_next("worker one")
+    assert claim is not None
+    Run.objects.send(run.pk, 1, segment=1)
+    crm.connection.delete()
+    Run.objects.filter(pk=run.pk).update(lease_owner="")
+    perform_next()
+    assert "Segment 1 was being sent when its worker ended" in fresh(run).reason
