@@ -23,7 +23,7 @@ from integrations.connectors.spec import (
     Tested,
 )
 from integrations.egress.http import Answer, HttpDoor, Outgoing, Patience, Unanswered
-from integrations.engine.batch import DELIVERED, Bucket, Delivery, MappedBatch, Problem
+from integrations.engine.batch import Bucket, Delivery, MappedBatch, Problem
 from integrations.engine.errors import DefinitionError, TransientError, WaybillError, Where
 from integrations.engine.plan import Line, WriteMode
 from integrations.engine.ports import Settled, Ticket
@@ -59,6 +59,8 @@ class HttpJsonDestination:
         buckets: list[Bucket | None] = list(batch.verdicts)
         problems: dict[int, Problem] = {}
         counts: list[Counter[Bucket]] = []
+        there: set[int] = set()
+        """Documents of which something has arrived, or may have."""
         for number, records in enumerate(batch.lines):
             count: Counter[Bucket] = Counter({Bucket.RESTRICTED: records.restricted} if records.restricted else {})
             # A document that met a problem on one line sends nothing on the next ones.
@@ -77,15 +79,16 @@ class HttpJsonDestination:
             for (owner, _), result in zip(going, results, strict=True):
                 bucket, problem = verdict(result)
                 count[bucket] += 1
-                before = buckets[owner]
-                if problem is not None and owner not in problems:
-                    problems[owner] = problem
-                    # Part of it has arrived already: that it is whole there cannot be said.
-                    buckets[owner] = Bucket.UNKNOWN if before in DELIVERED else bucket
-                elif before is None:
-                    buckets[owner] = bucket
+                buckets[owner] = buckets[owner] or bucket
+                if problem is not None:
+                    problems.setdefault(owner, problem)
+                if bucket is not Bucket.FAILED:
+                    there.add(owner)
             count[Bucket.HELD] += len(records.owners) - len(going)
             counts.append(+count)
+        for owner in problems:
+            # A part that arrived and one that did not: that it is whole there cannot be said.
+            buckets[owner] = Bucket.UNKNOWN if owner in there else Bucket.FAILED
         return Delivery(
             buckets=[bucket or Bucket.UNCHANGED for bucket in buckets],
             problems=problems,

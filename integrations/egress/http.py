@@ -25,6 +25,9 @@ from integrations.engine.errors import WaybillError
 ANSWER_BYTES = 65_536
 """What is read of an answer; the rest is left."""
 
+SAYS_NOTHING_OF_BEFORE = frozenset({409, 429, 503})
+"""Answers that leave open whether an earlier attempt was taken: still at work on it, or too busy to look."""
+
 T = TypeVar("T")
 
 
@@ -167,7 +170,20 @@ class HttpDoor:
             wait=_wait(patience),
             retry_error_callback=_last_result,
         )
-        result: Answer | Unanswered = await attempts(self._send_once, request)
+        left: Unanswered | None = None
+
+        async def once() -> Answer | Unanswered:
+            nonlocal left
+            result = await self._send_once(request)
+            if isinstance(result, Unanswered):
+                # Once an attempt has left, one that did not changes nothing about it.
+                left = result if result.sent else left
+                return left or result
+            return result
+
+        result: Answer | Unanswered = await attempts(once)
+        if left is not None and isinstance(result, Answer) and result.status in SAYS_NOTHING_OF_BEFORE:
+            return left
         return result
 
     async def _send_once(self, request: Outgoing) -> Answer | Unanswered:

@@ -209,6 +209,28 @@ def test_a_document_of_which_one_line_arrived_and_another_was_refused_is_unknown
     assert "422" in delivery.problems[0].sentence
 
 
+@pytest.mark.parametrize(
+    ("names", "bucket"),
+    [
+        (["a", None], Bucket.UNKNOWN),
+        ([None, "a"], Bucket.UNKNOWN),
+        ([None, "gone"], Bucket.UNKNOWN),
+        (["gone", None], Bucket.UNKNOWN),
+        ([None, None], Bucket.FAILED),
+        (["a", "b"], Bucket.CREATED),
+    ],
+)
+def test_a_document_of_which_some_records_were_refused_has_failed_only_if_none_can_have_arrived(
+    world: Server, names: list[str | None], bucket: Bucket
+) -> None:
+    destination = open_destination(world)
+    delivery = destination.deliver(batch_of(*[("1", name) for name in names], owners=[0] * len(names)), ticket())
+    destination.close()
+    assert delivery.buckets == [bucket]
+    assert (0 in delivery.problems) is (bucket is not Bucket.CREATED)
+    assert sum(delivery.line_counts[0].values()) == len(names)
+
+
 def test_a_document_that_was_refused_sends_nothing_on_its_next_lines(world: Server) -> None:
     destination = open_destination(world, LINE, Line(**{**LINE.__dict__, "name": "Item", "target": "items"}))
     batch = batch_of(("1", None), ("2", "b"))

@@ -4,8 +4,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import timedelta
+from itertools import chain, repeat
 from typing import Self
 
 import pytest
@@ -39,9 +40,13 @@ class Server:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
+    def stop_listening(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop_listening()
         for thread in (self._accepting, *self._threads):
             thread.join()
 
@@ -257,6 +262,41 @@ def test_what_was_dropped_is_sent_again_where_that_changes_nothing(servers, door
 
     assert result.status == 200
     assert [request.rsplit(b"\r\n\r\n", 1)[1] for request in server.requests] == [b'{"n": 1}'] * 3
+
+
+@pytest.mark.parametrize("status", [409, 429, 503])
+def test_what_left_once_is_not_called_refused_because_a_later_attempt_met_a_busy_receiver(
+    servers, doors, status: int
+) -> None:
+    no = f"HTTP/1.1 {status} No\r\nRetry-After: 0\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+    turns = chain([dropped], repeat(lambda connection, request: connection.sendall(no)))
+    server = servers(lambda connection, request: next(turns)(connection, request))
+    (result,) = doors(patience=Patience(repeat_unanswered=True)).send_all([post(server.url())])
+
+    assert isinstance(result, Unanswered) and result.sent, result
+    assert "It may have taken the record." in result.sentence and len(server.requests) > 1
+
+
+def test_what_left_once_may_have_been_taken_though_later_attempts_cannot_connect(servers, doors) -> None:
+    server: Server
+
+    def drop_and_go_away(connection: socket.socket, request: bytes) -> None:
+        server.stop_listening()
+
+    server = servers(drop_and_go_away)
+    (result,) = doors(patience=Patience(repeat_unanswered=True)).send_all([post(server.url())])
+
+    assert isinstance(result, Unanswered) and result.sent, result
+    assert len(server.requests) == 1
+
+
+def test_an_answer_to_a_repetition_counts_where_it_says_what_became_of_the_first(servers, doors) -> None:
+    no = b"HTTP/1.1 422 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    turns = iter([dropped, lambda connection, request: connection.sendall(no)])
+    server = servers(lambda connection, request: next(turns)(connection, request))
+    (result,) = doors(patience=Patience(repeat_unanswered=True)).send_all([post(server.url())])
+
+    assert isinstance(result, Answer) and result.status == 422
 
 
 def test_an_answer_whose_body_breaks_off_is_an_answer(servers, doors) -> None:
