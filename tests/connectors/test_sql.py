@@ -217,6 +217,33 @@ def test_a_key_that_comes_twice_in_a_segment_is_written_in_order(world: Any) -> 
     assert world.ask("SELECT name FROM customers WHERE number = '1'") == [("last",)]
 
 
+@pytest.mark.parametrize("mode", [WriteMode.UPSERT, WriteMode.UPDATE, WriteMode.DELETE])
+@pytest.mark.parametrize("blank", [None, ""])
+def test_a_record_without_its_key_fails_alone_however_often_it_comes(world: Any, mode: WriteMode, blank: Any) -> None:
+    world.ask("CREATE TABLE notes (number TEXT, name TEXT)")
+    world.ask("INSERT INTO notes VALUES ('1', 'old'), ('3', 'old')")
+    destination = open_destination(world, Line(**{**LINE.__dict__, "target": "notes", "mode": mode}))
+    for _ in range(2):
+        delivery = deliver(destination, ("1", "a"), (blank, "b"), ("3", "c"))
+        assert delivery.buckets[1] is Bucket.FAILED
+        assert Bucket.FAILED not in (delivery.buckets[0], delivery.buckets[2])
+        assert delivery.problems[1].sentence == "number is blank, and the line Customer finds its records by it."
+        assert delivery.line_counts[0][Bucket.FAILED] == 1
+    destination.close()
+    assert world.ask("SELECT count(*) FROM notes WHERE number IS NULL OR number = ''") == [(0,)]
+
+
+def test_a_blank_part_of_a_key_is_a_value_like_any_other(world: Any) -> None:
+    world.ask("CREATE TABLE sites (number TEXT, site TEXT, name TEXT)")
+    fields = tuple(FieldMap(target=name) for name in ("number", "site", "name"))
+    line = Line(name="Site", target="sites", keys=("number", "site"), fields=fields)
+    destination = open_destination(world, line)
+    deliver(destination, ("1", "", "a"))
+    assert deliver(destination, ("1", "", "b"), ("1", None, "c")).buckets == [Bucket.UPDATED, Bucket.FAILED]
+    destination.close()
+    assert world.ask("SELECT name FROM sites") == [("b",)]
+
+
 def test_all_lines_of_a_document_are_written_or_none(world: Any) -> None:
     destination = open_destination(world, UPSERT, ITEMS)
     batch = batch_of(("1", "a", None, None), ("2", "b", None, None), ("3", "c", None, None))
@@ -228,6 +255,65 @@ def test_all_lines_of_a_document_are_written_or_none(world: Any) -> None:
     assert world.ask("SELECT count(*) FROM items") == [(3,)]
     assert delivery.problems[1].where.column == "line"
     assert "line_is_positive" in delivery.problems[1].sentence
+
+
+BROKEN_TRIGGERS = {
+    "sqlite": "CREATE TRIGGER told AFTER INSERT ON customers BEGIN INSERT INTO gone VALUES (NEW.number); END",
+    "postgresql": """CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO gone VALUES (NEW.number); RETURN NEW; END';
+        CREATE TRIGGER told AFTER INSERT ON customers FOR EACH ROW EXECUTE FUNCTION tell()""",
+}
+REFUSING_TRIGGERS = {
+    "sqlite": """CREATE TRIGGER judged BEFORE INSERT ON customers WHEN NEW.name = 'Bad' BEGIN
+        SELECT RAISE(ABORT, 'bad customer'); END""",
+    "postgresql": """CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN IF NEW.name = ''Bad'' THEN RAISE ''bad customer''; END IF; RETURN NEW; END';
+        CREATE TRIGGER judged BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION judge()""",
+}
+
+
+def test_what_a_trigger_refuses_fails_alone(world: Any) -> None:
+    world.ask(REFUSING_TRIGGERS[world.opened().settings["system"]])
+    destination = open_destination(world, LINE)
+    delivery = deliver(destination, ("1", "a"), ("2", "Bad"), ("3", "c"))
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED, Bucket.FAILED, Bucket.CREATED]
+    assert "bad customer" in delivery.problems[1].sentence
+    assert world.numbers() == ["1", "3"]
+
+
+def test_a_fault_of_the_database_itself_is_no_refusal_of_each_record(world: Any) -> None:
+    world.ask(BROKEN_TRIGGERS[world.opened().settings["system"]])
+    destination = open_destination(world, LINE)
+    with pytest.raises(DefinitionError, match="gone"):
+        deliver(destination, ("1", "a"), ("2", "b"))
+    destination.close()
+    assert world.numbers() == []
+
+
+def test_a_full_disk_takes_nothing_and_may_be_asked_again(tmp_path: Path) -> None:
+    world = SqliteWorld(tmp_path)
+    destination = open_destination(world, LINE)
+    cursor = destination._cursor()  # type: ignore[attr-defined]
+    (pages,) = cursor.execute("PRAGMA page_count").fetchone()
+    cursor.execute(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(TransientError, match="full"):
+        deliver(destination, *[(f"{n:0500}", "a") for n in range(100)])
+    assert world.numbers() == []
+    assert deliver(destination, ("1", "a")).buckets == [Bucket.CREATED]
+    destination.close()
+
+
+def test_a_rule_that_throws_the_whole_transaction_away_is_named(tmp_path: Path) -> None:
+    """SQLite's ON CONFLICT ROLLBACK leaves no savepoint to go back to."""
+    world = SqliteWorld(tmp_path)
+    world.ask("CREATE TABLE harsh (number TEXT UNIQUE ON CONFLICT ROLLBACK, name TEXT)")
+    world.ask("INSERT INTO harsh VALUES ('2', 'there')")
+    destination = open_destination(world, Line(**{**LINE.__dict__, "target": "harsh"}))
+    with pytest.raises(DefinitionError, match="UNIQUE constraint failed"):
+        deliver(destination, ("1", "a"), ("2", "b"))
+    destination.close()
+    assert world.ask("SELECT number FROM harsh") == [("2",)]
 
 
 def test_many_refused_documents_are_each_found(world: Any) -> None:

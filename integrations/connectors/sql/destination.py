@@ -7,7 +7,7 @@ fails with the database's reason, and everything else of its segment is written.
 import logging
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from integrations.connectors.spec import DestinationContext
@@ -85,8 +85,8 @@ class SqlDestination:
         return self._writers
 
     def is_refusal(self, error: Exception) -> bool:
-        """Say whether the database refused a record, rather than the whole connection or statement."""
-        return not self._system.is_passing(error)
+        """Say whether the database refused a record, rather than the whole statement: a fault of its own is no verdict."""
+        return isinstance(error, self._system.refusals)
 
     @property
     def errors(self) -> tuple[type[Exception], ...]:
@@ -173,7 +173,10 @@ class _Segment:
         ]
 
     def delivered(self) -> Delivery:
-        self._write(0, len(self._batch.documents))
+        keyless = self._keyless()
+        for index, problem in keyless.items():
+            self._refuse(index, problem)
+        self._write_around(keyless, 0, len(self._batch.documents))
         return Delivery(
             buckets=[bucket or Bucket.UNCHANGED for bucket in self._buckets],
             problems=self._problems,
@@ -197,8 +200,7 @@ class _Segment:
         except self._destination.errors as error:
             if not self._destination.is_refusal(error):
                 raise
-            self._cursor.execute("ROLLBACK TO SAVEPOINT waybill_part")
-            self._cursor.execute("RELEASE SAVEPOINT waybill_part")
+            self._take_back(error)
             if end - begin == 1:
                 self._refuse(begin, self._reason(begin, at, error))
                 return
@@ -219,6 +221,14 @@ class _Segment:
         for number, (owners, buckets) in enumerate(written):
             self._count(number, owners, buckets)
 
+    def _take_back(self, refused: Exception) -> None:
+        try:
+            self._cursor.execute("ROLLBACK TO SAVEPOINT waybill_part")
+            self._cursor.execute("RELEASE SAVEPOINT waybill_part")
+        except self._destination.errors:
+            # The rule threw the whole transaction away: what it said is the reason, not that nothing is left.
+            raise refused from None
+
     def _without_record(self, begin: int, end: int, nowhere: set[int]) -> None:
         """An update found no record: those documents fail, and the others are written without them."""
         self._cursor.execute("ROLLBACK TO SAVEPOINT waybill_part")
@@ -235,10 +245,32 @@ class _Segment:
                     where=Where(stage="deliver"),
                 ),
             )
+        self._write_around(nowhere, begin, end)
+
+    def _write_around(self, left_out: Collection[int], begin: int, end: int) -> None:
+        """Write the documents [begin, end) without these."""
         start = begin
-        for owner in [*sorted(nowhere), end]:
+        for owner in [*sorted(left_out), end]:
             self._write(start, owner)
             start = owner + 1
+
+    def _keyless(self) -> dict[int, Problem]:
+        """Find the documents with a record that no key can find again: each repetition would create it anew."""
+        found: dict[int, Problem] = {}
+        for writer, line in zip(self._destination.writers, self._batch.lines, strict=True):
+            for at in writer.without_key(line.records):
+                names = " and ".join(writer.line.keys)
+                sentence = f"{names} is blank, and the line {writer.line.name} finds its records by it."
+                found.setdefault(
+                    line.owners[at],
+                    Problem(
+                        sentence=sentence,
+                        cause=sentence,
+                        code="destination.no_key",
+                        where=Where(stage="deliver", column=writer.line.keys[0]),
+                    ),
+                )
+        return found
 
     def _refuse(self, index: int, problem: Problem) -> None:
         self._buckets[index] = Bucket.FAILED

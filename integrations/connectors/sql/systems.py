@@ -45,8 +45,8 @@ class System(ABC):
     begin: ClassVar[str]
     errors: ClassVar[tuple[type[Exception], ...]]
     """What the driver raises, also for a value that it cannot hand over."""
-    refusals: ClassVar[type[Exception]]
-    """What the database raises when a rule of its own is broken."""
+    refusals: ClassVar[tuple[type[Exception], ...]]
+    """What says that a record is at fault: a rule of the database is broken, or a value cannot be taken."""
     check_now: ClassVar[str] = ""
     """The statement that has rules checked at once which are otherwise checked at the end, if there is one."""
     not_plain: ClassVar[frozenset[ValueType]] = frozenset()
@@ -107,7 +107,7 @@ class Sqlite(System):
     begin = "BEGIN IMMEDIATE"
     # A number of more than 64 bits and half of a character do not reach SQLite at all.
     errors = (sqlite3.Error, OverflowError, UnicodeEncodeError)
-    refusals = sqlite3.IntegrityError
+    refusals = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError)
     not_plain = frozenset({ValueType.DECIMAL, ValueType.DATE, ValueType.DATETIME})
 
     def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
@@ -145,7 +145,7 @@ class Sqlite(System):
 
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, sqlite3.OperationalError) and any(
-            word in str(error) for word in ("locked", "busy", "disk I/O error", "unable to open")
+            word in str(error) for word in ("locked", "busy", "disk I/O error", "unable to open", "full")
         )
 
     def stream(self, connection: Any, query: str) -> Any:
@@ -169,7 +169,15 @@ class Postgres(System):
     same = "IS NOT DISTINCT FROM"
     begin = "BEGIN"
     errors = (psycopg.Error, UnicodeEncodeError)
-    refusals = psycopg.IntegrityError
+    refusals = (
+        psycopg.IntegrityError,
+        psycopg.DataError,
+        psycopg.errors.RaiseException,
+        psycopg.errors.WithCheckOptionViolation,
+        # A text too long for the index it is in.
+        psycopg.errors.ProgramLimitExceeded,
+        UnicodeEncodeError,
+    )
     # Deferred again behind it, so that the next part may come in any order of its lines, too.
     check_now = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
 

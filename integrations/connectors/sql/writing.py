@@ -56,6 +56,16 @@ class LineWriter:
                 code="sql.no_key",
             )
 
+    def without_key(self, records: Sequence[Record]) -> list[int]:
+        """Give the places of the records that could never be found again: a part of the key is null, or all is blank."""
+        if self.line.mode is WriteMode.INSERT:
+            return []
+        if len(self._key_places) == 1:
+            place = self._key_places[0]
+            return [at for at, record in enumerate(records) if record[place] is None or record[place] == ""]
+        keys = [[record[place] for place in self._key_places] for record in records]
+        return [at for at, key in enumerate(keys) if None in key or all(part == "" for part in key)]
+
     def prepare(self, cursor: Any) -> None:
         """Make the staging table, private to this connection, with the types of the target's columns."""
         cursor.execute(
