@@ -37,6 +37,7 @@ EXECUTED_BY = {
     ".venv/bin/python -m pytest -q tests/runs": ("Makefile", "-m pytest -q"),
     "WAYBILL_TEST_DATABASE=postgres": ("Makefile", "WAYBILL_TEST_DATABASE=postgres"),
     "WAYBILL_FAULTS_SEED": ("tests/faults/test_kills.py", '"WAYBILL_FAULTS_SEED"'),
+    ".venv/bin/python -m tests.faults.long_run": ("tests/faults/long_run.py", '"--rows"'),
     ".venv/bin/ruff format": ("Makefile", "ruff format"),
     ".venv/bin/python static/vendor/refresh.py": ("tests/test_architecture.py", "def refresh()"),
     ".venv/bin/python -m tests.browser.pictures": ("tests/browser/pictures.py", "__main__"),
