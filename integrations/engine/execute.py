@@ -6,7 +6,7 @@ sends segment by segment and accounts for each before the next. Every end is a v
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from typing import TypeVar
@@ -219,7 +219,7 @@ class _Execution:
 
     def _deliver_all(self, seen: Survey) -> None:
         begun = self._position
-        ticket = self._ticket_for(begun.segments + 1)
+        ticket = replace(self._ticket_for(begun.segments + 1), in_doubt=self._may_have_left)
         settled = self._patiently(lambda: self._destination.enter(ticket))
         mapper = Mapper(self._plan, seen.columns, self._scripts)
         segments = self._segments(seen, mapper, skip=begun.documents)

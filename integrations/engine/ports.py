@@ -34,6 +34,8 @@ class Ticket:
     token: str
     epoch: int
     segment: int
+    in_doubt: bool = False
+    """An earlier holder may have sent this segment already."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,8 +44,8 @@ def batch_of(*records: Any, owners: list[int] | None = None, first: int = 1) -> 
     return MappedBatch(documents=documents, lines=lines, verdicts=[None] * count)
 
 
-def ticket(segment: int = 1, epoch: int = 1) -> Ticket:
-    return Ticket(run="run-1", token="token", epoch=epoch, segment=segment)
+def ticket(segment: int = 1, epoch: int = 1, *, in_doubt: bool = False) -> Ticket:
+    return Ticket(run="run-1", token="token", epoch=epoch, segment=segment, in_doubt=in_doubt)
 
 
 def deliver(destination: Destination, *records: Any, segment: int = 1) -> Delivery:

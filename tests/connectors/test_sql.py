@@ -435,6 +435,33 @@ def test_a_worker_of_an_older_epoch_can_commit_nothing(marked: Any) -> None:
     assert marked.numbers() == ["1"]
 
 
+@pytest.mark.parametrize("segment", [1, 5])
+def test_a_marker_made_after_a_segment_left_does_not_pretend_to_know_of_it(marked: Any, segment: int) -> None:
+    for epoch in (2, 3):  # also a second worker that ends before it has told the ledger
+        destination = open_destination(marked, LINE)
+        assert destination.enter(ticket(segment, epoch=epoch, in_doubt=True)) is None
+        destination.close()
+    destination = open_destination(marked, LINE)
+    destination.enter(ticket(segment, epoch=4, in_doubt=True))
+    # The engine calls that segment unknown and goes on with the next one, of which the marker knows.
+    destination.deliver(batch_of(("1", "a")), ticket(segment + 1, epoch=4))
+    settled = destination.enter(ticket(segment + 1, epoch=5, in_doubt=True))
+    assert settled is not None and settled.segment == segment + 1 and settled.delivery is not None
+    destination.close()
+    assert marked.numbers() == ["1"]
+
+
+@pytest.mark.parametrize("segment", [1, 5])
+def test_a_marker_made_between_two_segments_knows_of_every_later_one(marked: Any, segment: int) -> None:
+    destination = open_destination(marked, LINE)
+    settled = destination.enter(ticket(segment, epoch=2))
+    assert settled is not None and settled.segment == segment - 1
+    settled = destination.enter(ticket(segment, epoch=3, in_doubt=True))
+    assert settled is not None and settled.delivery is None, "it is known that nothing was committed"
+    destination.deliver(batch_of(("1", "a")), ticket(segment, epoch=3))
+    destination.close()
+
+
 def test_an_answer_survives_its_packing() -> None:
     delivery = Delivery(
         buckets=list(Bucket),

@@ -10,7 +10,7 @@ from django_scopes import scope
 
 from accounts.models import Company, User
 from integrations.connectors.registry import connector
-from integrations.engine.plan import DestinationSpec, FieldMap, Line, Options, Plan
+from integrations.engine.plan import DestinationSpec, FieldMap, Line, Options, Plan, WriteMode
 from integrations.models import Connection, Process, Run, StoredFile
 from integrations.runs.connections import opened
 from integrations.runs.files import store
@@ -28,7 +28,13 @@ class Crm:
         self.path = folder / "crm.db"
         self._do("CREATE TABLE customers (customer_number TEXT PRIMARY KEY, name TEXT NOT NULL)")
         self.connection: Connection = factories.make_connection(company, "CRM", system="sqlite", path=str(self.path))
+        self.make_marker()
+
+    def make_marker(self) -> None:
         connector("sql").offers["delivery_marker"](opened(self.connection))
+
+    def drop_marker(self) -> None:
+        self._do("DROP TABLE waybill_delivery")
 
     def customers(self) -> list[tuple[str, str]]:
         return self._do("SELECT customer_number, name FROM customers ORDER BY customer_number")
@@ -38,7 +44,14 @@ class Crm:
             return database.execute(statement).fetchall()
 
 
-def process_into(crm: Crm, *, batch_documents: int = 2, options: Options | None = None, **changes: Any) -> Process:
+def process_into(
+    crm: Crm,
+    *,
+    batch_documents: int = 2,
+    options: Options | None = None,
+    mode: WriteMode = WriteMode.UPSERT,
+    **changes: Any,
+) -> Process:
     """CUSTOMERS_TO_CRM into `crm`, a few documents a segment."""
     connection = crm.connection
     spec = DestinationSpec(
@@ -47,6 +60,7 @@ def process_into(crm: Crm, *, batch_documents: int = 2, options: Options | None 
     line = Line(
         name="Customer",
         target="customers",
+        mode=mode,
         keys=("customer_number",),
         fields=(
             FieldMap(target="customer_number", value="CustomerNumber", required=True),

@@ -9,7 +9,7 @@ from django.db import OperationalError
 from django_scopes import scope
 
 from accounts.models import Company, User
-from integrations.engine.plan import BlankRows, NoData, Options
+from integrations.engine.plan import BlankRows, NoData, Options, WriteMode
 from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
 from integrations.runs import perform as performing
 from integrations.runs.claims import claim_next
@@ -149,6 +149,32 @@ def test_a_worker_that_must_stop_hands_its_run_over_and_the_next_one_goes_on(
     assert (run.status, run.epoch, run.documents_created) == (RunStatus.COMPLETED_WITH_ERRORS, 2, 4)
     assert len(crm.customers()) == 4 and run.is_balanced
     assert any("handed it back" in line for line in log_of(run))
+
+
+@pytest.mark.parametrize("dies_at", [1, 2])
+def test_a_marker_made_between_a_death_and_the_resume_leaves_only_what_it_cannot_know_unknown(
+    crm: Crm, monkeypatch: pytest.MonkeyPatch, dies_at: int
+) -> None:
+    crm.drop_marker()
+    process = process_into(crm, mode=WriteMode.INSERT)
+    run = requested(process, "00001,Anna\n00002,Ben\n00003,Cara\n00004,Dan\n00005,Eve\n")
+    settle = RunJournal.settle
+
+    def die(journal: RunJournal, segment: Any) -> None:
+        if segment.number == dies_at:
+            raise OperationalError("the worker is gone")
+        settle(journal, segment)
+
+    monkeypatch.setattr(RunJournal, "settle", die)
+    perform_next()
+    monkeypatch.undo()
+    crm.make_marker()
+    Run.objects.filter(pk=run.pk).update(lease_owner="")
+    perform_next()
+
+    run = fresh(run)
+    assert (run.status, run.documents_created, run.documents_unknown) == (RunStatus.COMPLETED_WITH_ERRORS, 3, 2)
+    assert run.is_balanced and len(crm.customers()) == 5
 
 
 def test_a_worker_that_lost_its_run_writes_nothing_more(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
