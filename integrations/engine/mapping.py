@@ -20,13 +20,17 @@ SHOWN = 80
 
 @dataclass(slots=True)
 class _Cut:
-    """The records of one line before they are mapped: `owners[i]` is the document of `rows[i]`."""
+    """The records of one line before they are mapped: `owners[i]` is the document of `rows[i]`.
+
+    The rows of document n are those from `starts[n]` up to `starts[n + 1]`, while nothing was left out.
+    """
 
     rows: list[Row] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     computed: list[Sequence[Any]] = field(default_factory=list)
     restricted: int = 0
+    starts: list[int] = field(default_factory=lambda: [0])
 
 
 class Mapper:
@@ -63,41 +67,38 @@ class Mapper:
         return MappedBatch(documents=documents, lines=lines, verdicts=verdicts, problems=problems, parts=parts)
 
     def _cut(self, documents: Sequence[Document], problems: dict[int, Problem]) -> list[_Cut]:
-        cuts = [_Cut() for _ in self._cutters]
+        return [self._cut_line(cutter, documents, problems) for cutter in self._cutters]
+
+    def _cut_line(self, cutter: Cutter, documents: Sequence[Document], problems: dict[int, Problem]) -> _Cut:
+        cut = _Cut()
         for index, document in enumerate(documents):
-            if document.problem is not None:
-                continue
-            for cut, cutter in zip(cuts, self._cutters, strict=True):
+            if document.problem is None:
                 try:
                     rows = cutter.cut(document)
                 except RecordError as error:
                     problems.setdefault(index, problem_of(error))
-                    continue
-                cut.rows += rows
-                cut.owners += [index] * len(rows)
-                cut.numbers += document.row_numbers[: len(rows)]
-        return cuts
+                else:
+                    cut.rows += rows
+                    cut.owners += [index] * len(rows)
+                    cut.numbers += document.row_numbers[: len(rows)]
+            cut.starts.append(len(cut.rows))
+        return cut
 
     def _scripted(
         self, scripts: Scripts, documents: Sequence[Document], cuts: list[_Cut], problems: dict[int, Problem]
     ) -> list[_Cut]:
         """Ask the scripts about every document without a problem, in one crossing; keep the records they let pass."""
         asked = [index for index in range(len(documents)) if index not in problems]
-        by_document: dict[int, list[list[Row]]] = {index: [[] for _ in cuts] for index in asked}
-        numbers: dict[int, list[list[int]]] = {index: [[] for _ in cuts] for index in asked}
-        for line, cut in enumerate(cuts):
-            for row, owner, number in zip(cut.rows, cut.owners, cut.numbers, strict=True):
-                if owner in by_document:
-                    by_document[owner][line].append(row)
-                    numbers[owner][line].append(number)
         kept = [_Cut() for _ in cuts]
-        answers = scripts.evaluate([by_document[index] for index in asked])
+        answers = scripts.evaluate(
+            [[cut.rows[cut.starts[index] : cut.starts[index + 1]] for cut in cuts] for index in asked]
+        )
         for index, answer in zip(asked, answers, strict=True):
             if isinstance(answer, Fault):
                 problems[index] = _faulted(answer)
                 continue
-            for line, computed in enumerate(answer):
-                _keep(kept[line], index, by_document[index][line], numbers[index][line], computed)
+            for cut, keep, computed in zip(cuts, kept, answer, strict=True):
+                _keep(keep, cut, index, computed)
         return kept
 
     def _mapped(self, line: int, cut: _Cut, problems: dict[int, Problem]) -> list[list[Any]]:
@@ -145,15 +146,15 @@ def _placed(line: Line) -> Iterator[tuple[FieldMap, int]]:
             yield item, -1
 
 
-def _keep(cut: _Cut, owner: int, rows: list[Row], numbers: list[int], computed: list[Computed]) -> None:
-    for row, number, answer in zip(rows, numbers, computed, strict=True):
+def _keep(keep: _Cut, cut: _Cut, owner: int, computed: list[Computed]) -> None:
+    for place, answer in enumerate(computed, cut.starts[owner]):
         if not answer.send:
-            cut.restricted += 1
+            keep.restricted += 1
             continue
-        cut.rows.append(row)
-        cut.owners.append(owner)
-        cut.numbers.append(number)
-        cut.computed.append(answer.values)
+        keep.rows.append(cut.rows[place])
+        keep.owners.append(owner)
+        keep.numbers.append(cut.numbers[place])
+        keep.computed.append(answer.values)
 
 
 def _faulted(fault: Fault) -> Problem:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from integrations.engine.batch import Bucket, Delivery, Document, MappedBatch, Problem, Row, RowBatch
 from integrations.engine.plan import Stage
@@ -81,8 +81,7 @@ class Fault:
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(NamedTuple):
     """One record's answer: whether to send it, and the calculated values in the order of the line's calculations."""
 
     send: bool

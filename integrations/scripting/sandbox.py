@@ -69,6 +69,7 @@ class Sandbox:
             "most": limits.answer_chars,
         }
         self._setup = json.dumps(setup).encode()
+        self._at_once = BATCH_DOCUMENTS
         self._closed = threading.Event()
         self.isolation = ""
         self._child = self._started()
@@ -77,10 +78,10 @@ class Sandbox:
         """Yield the answer for each document in order. A document that kills its child costs itself alone."""
         begin = losses = 0
         while begin < len(documents):
-            batch = self._packed(documents, begin)
+            batch, packed = self._packed(documents, begin)
             answered = 0
             try:
-                for answer in self._child.ask(batch, self._limits):
+                for answer in self._child.ask(len(batch), packed, self._limits):
                     answered += 1
                     yield self._read(answer)
             except _Died as died:
@@ -107,28 +108,30 @@ class Sandbox:
         self._closed.set()
         self._child.close()
 
-    def _again(self, batch: Sequence[str]) -> Iterator[Any]:
+    def _again(self, batch: Sequence[Any]) -> Iterator[Any]:
         try:
-            yield from self._child.ask(batch, self._limits)
+            yield from self._child.ask(len(batch), json.dumps(batch), self._limits)
         except _Died:
             raise _keeps_ending() from None
 
-    def _packed(self, documents: Sequence[Sequence[Sequence[Row]]], begin: int) -> list[str]:
-        """Give a batch of documents as JSON, with the columns that the scripts look at."""
+    def _packed(self, documents: Sequence[Sequence[Sequence[Row]]], begin: int) -> tuple[list[Any], str]:
+        """Give the next documents with the columns that the scripts look at, and the same as JSON of bounded size."""
+        batch = [self._needed(document) for document in documents[begin : begin + self._at_once]]
+        packed = json.dumps(batch)
+        while len(packed) > BATCH_CHARS and len(batch) > 1:
+            self._at_once = len(batch) // 2
+            batch = batch[: self._at_once]
+            packed = json.dumps(batch)
+        if len(packed) < BATCH_CHARS // 4:
+            self._at_once = min(self._at_once * 2, BATCH_DOCUMENTS)
+        return batch, packed
+
+    def _needed(self, document: Sequence[Sequence[Row]]) -> list[list[list[str]]]:
         indexes = self._indexes
-        packed: list[str] = []
-        chars = 0
-        for document in documents[begin : begin + BATCH_DOCUMENTS]:
-            needed: list[list[list[str]]] = [
-                [[row[index] for index in indexes] for row in rows] if scripts else [[]] * len(rows)
-                for rows, scripts in zip(document, self._scripts, strict=True)
-            ]
-            text = json.dumps(needed)
-            chars += len(text)
-            if packed and chars > BATCH_CHARS:
-                break
-            packed.append(text)
-        return packed
+        return [
+            [[row[index] for index in indexes] for row in rows] if scripts else [[]] * len(rows)
+            for rows, scripts in zip(document, self._scripts, strict=True)
+        ]
 
     def _started(self) -> "_Child":
         child = _Child(self._limits)
@@ -225,14 +228,14 @@ class _Child:
         said: dict[str, Any] = json.loads(self._frame(STARTS_IN_SECONDS))
         return said
 
-    def ask(self, batch: Sequence[str], limits: Limits) -> Iterator[Any]:
-        """Yield the answer of each document of the batch. Raises `_Died` with the culprit."""
-        if not batch:
+    def ask(self, count: int, packed: str, limits: Limits) -> Iterator[Any]:
+        """Yield the answer of each of `count` documents, given as a JSON list. Raises `_Died` with the culprit."""
+        if not count:
             return
         self._point(0)
-        self._send(struct.pack(">I", len(batch)) + ("[" + ",".join(batch) + "]").encode(), STARTS_IN_SECONDS)
+        self._send(struct.pack(">I", count) + packed.encode(), STARTS_IN_SECONDS)
         told = 0
-        while told < len(batch):
+        while told < count:
             for answer in json.loads(self._frame(limits.seconds + limits.grace_seconds)):
                 told += 1
                 yield answer
