@@ -125,7 +125,7 @@ def test_a_worker_killed_at_random_moments_loses_and_repeats_nothing(
         disturb(installation, number, moments.uniform(0, 0.6))
         seen = installation.ended(number)
         killed += seen["epoch"] > 1
-        assert left_by(installation, name, number, mode) == expected, f"seed {SEED}, moment {turn}"
+        assert left_by(installation, name, number, mode) == expected, f"seed {SEED}, moment {turn}: {seen}"
         if mode == "http":
             delivered = sorted(key for key, bucket in expected["buckets"].items() if bucket == "created")
             assert sorted(body["number"] for body in service.bodies.values()) == delivered, (
