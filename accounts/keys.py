@@ -34,7 +34,11 @@ def seal(wrapped_key: bytes, place: str, text: str) -> str:
 
 def open_sealed(wrapped_key: bytes, place: str, sealed: str) -> str:
     """Give the text back. Raises `CannotOpen` for another key or another place."""
-    return _open(_unwrap(wrapped_key), base64.b64decode(sealed), place.encode()).decode()
+    try:
+        data = base64.b64decode(sealed)
+    except ValueError as error:
+        raise CannotOpen from error
+    return _open(_unwrap(wrapped_key), data, place.encode()).decode()
 
 
 def rewrap(wrapped_key: bytes) -> bytes:
@@ -59,5 +63,5 @@ def _seal(key: bytes, data: bytes, place: bytes) -> bytes:
 def _open(key: bytes, sealed: bytes, place: bytes) -> bytes:
     try:
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place)
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:
         raise CannotOpen from error

@@ -219,7 +219,8 @@ def column_forms(plan: Plan, data: Any = None) -> "forms.BaseFormSet[ColumnForm]
         {"name": c.name, "type": c.type.value, "format": c.format, "key": c.name in plan.key_fields}
         for c in plan.source.columns
     ]
-    return ColumnForms(data, initial=initial, prefix="columns")
+    # A form that says there are more columns than it names is refused, not filled up with columns without a name.
+    return ColumnForms(data, initial=initial, prefix="columns", form_kwargs={"empty_permitted": False})
 
 
 class SampleForm(PlainForm):
@@ -373,7 +374,10 @@ def line_forms(lines: Sequence[Line], targets: Mapping[str, Sequence[TargetField
         for line in lines
     ]
     formset: BaseLineForms = LineForms(
-        data, initial=initial, prefix="lines", form_kwargs={"lines": lines, "targets": targets}
+        data,
+        initial=initial,
+        prefix="lines",
+        form_kwargs={"lines": lines, "targets": targets, "empty_permitted": False},
     )
     return formset
 

@@ -252,7 +252,7 @@ TABLE: dict[str, Row] = {
     ),
     "process-mapping": Row(least="viewer", args=line),
     "process-mapping-save": Row(
-        least="designer", methods=POST, args=line, data=tab("mapping", on_line=1, **{"fields-0-value": "Name"})
+        least="designer", methods=POST, args=line, data=tab("mapping", on_line=1, **{"fields-0-column": "Name"})
     ),
     "process-mapping-sample": Row(
         least="designer", methods=POST, args=line, data=tab("mapping", on_line=1), unaudited=LOOKED_AT
