@@ -110,12 +110,18 @@ class FileDoor:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceContext:
-    """What a source gets to open: its spec, its connection if it has one, and the pinned file if it reads one."""
+    """What a source gets to open: its spec, its connection if it has one, and the pinned file if it reads one.
+
+    `seconds` is how long the other system may take for its next rows. `look_up` is called now and then by what takes
+    long, and raises where nobody waits for it any more.
+    """
 
     spec: SourceSpec
     opened: Opened | None = None
     file: Path | None = None
     file_name: str = ""
+    seconds: float = 3_600.0
+    look_up: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True)

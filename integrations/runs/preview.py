@@ -6,6 +6,7 @@ those of a run. The destination is asked what it has, never given anything.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import IO
@@ -24,6 +25,8 @@ from integrations.runs.files import path_of, store
 from integrations.scripting import open_scripts
 
 ROWS = 50
+SECONDS = 10.0
+"""How long a person waits for the first rows of a query; a run waits longer."""
 SAMPLE_LIMIT_BYTES = 64 * 1024 * 1024
 
 
@@ -55,10 +58,12 @@ def first_rows(process: Process, spec: SourceSpec, *, rows: int = ROWS) -> tuple
 def sample_source(process: Process, spec: SourceSpec) -> Iterator[Source]:
     """Open what previews read. Raises `DefinitionError` while there is nothing to read."""
     kind = source_kind(spec.kind)
-    context = SourceContext(spec=spec, opened=opened(connection_of(spec.connection)) if spec.connection else None)
+    context = SourceContext(
+        spec=spec, opened=opened(connection_of(spec.connection)) if spec.connection else None, seconds=SECONDS
+    )
     if kind.takes_file:
         sample = sample_of(process)
-        context = SourceContext(spec=spec, opened=context.opened, file=path_of(sample), file_name=sample.name)
+        context = replace(context, file=path_of(sample), file_name=sample.name)
     source = kind.open(context)
     try:
         yield source

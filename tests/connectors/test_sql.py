@@ -1,6 +1,7 @@
 """SQL databases, the same promises on SQLite and on PostgreSQL."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
@@ -543,20 +544,131 @@ def test_a_test_offers_the_marker_until_it_is_there(world: Any) -> None:
     assert after.ok and not after.offers
 
 
+def queried(world: Any, query: str, **context: Any) -> Any:
+    spec = SourceSpec(kind="sql_query", options={"query": query})
+    return source_kind("sql_query").open(SourceContext(spec=spec, opened=world.opened(), **context))
+
+
 def test_a_query_gives_text_and_cannot_write(world: Any) -> None:
     world.ask("INSERT INTO customers VALUES ('00123', 'Köhler', 10.5, '2026-01-31')")
-
-    def source(query: str) -> Any:
-        spec = SourceSpec(kind="sql_query", options={"query": query})
-        return source_kind("sql_query").open(SourceContext(spec=spec, opened=world.opened()))
-
-    rows = source("SELECT number, name, since, NULL AS no_value FROM customers;")
+    rows = queried(world, "SELECT number, name, since, NULL AS no_value FROM customers;")
     assert rows.columns == ("number", "name", "since", "no_value")
     assert [row for batch in rows.read() for row in batch.rows] == [["00123", "Köhler", "2026-01-31", ""]]
     for query in ("DELETE FROM customers", "SELECT nonsense FROM customers"):
         with pytest.raises(SourceError):
-            list(source(query).read())
+            list(queried(world, query).read())
     assert world.numbers() == ["00123"]
+
+
+def test_a_query_of_many_rows_gives_each_once(world: Any) -> None:
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5001) SELECT i FROM n"
+    batches = list(queried(world, numbers).read())
+    assert [row for batch in batches for row in batch.rows] == [[str(i)] for i in range(1, 5002)]
+    assert [batch.first_row for batch in batches] == [1, 2001, 4001]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1; COMMIT; BEGIN READ WRITE; DELETE FROM customers; COMMIT",
+        "SELECT 1; DELETE FROM customers",
+        "SELECT set_config('transaction_read_only', 'off', false); DELETE FROM customers",
+        "COMMIT",
+        "WITH gone AS (DELETE FROM customers RETURNING number) SELECT * FROM gone",
+    ],
+)
+def test_a_query_cannot_leave_the_transaction_that_only_reads(world: Any, query: str) -> None:
+    world.ask("INSERT INTO customers (number, name) VALUES ('1', 'a')")
+    source = queried(world, query)
+    with pytest.raises(SourceError):
+        list(source.read())
+    source.close()
+    assert world.numbers() == ["1"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "VACUUM INTO '{place}'",
+        "ATTACH '{place}' AS other",
+        "PRAGMA temp_store_directory = '{place}'",
+        "CREATE TEMP TABLE t (a)",
+        "PRAGMA journal_mode = DELETE",
+    ],
+)
+def test_a_query_of_a_sqlite_file_reaches_no_other_file(tmp_path: Path, statement: str) -> None:
+    world = SqliteWorld(tmp_path)
+    with pytest.raises(SourceError, match="refused"):
+        list(queried(world, statement.format(place=tmp_path / "taken")).read())
+    assert [file.name for file in tmp_path.iterdir()] == ["crm.db"]
+
+
+def test_a_query_of_a_sqlite_file_may_use_what_only_reads(tmp_path: Path) -> None:
+    world = SqliteWorld(tmp_path)
+    world.ask("INSERT INTO customers (number, name) VALUES ('1', 'a')")
+    query = "SELECT upper(c.name), j.value FROM customers c, json_each('[1, 2]') j ORDER BY 2"
+    assert [row for batch in queried(world, query).read() for row in batch.rows] == [["A", "1"], ["A", "2"]]
+
+
+ENDLESS = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+    "postgresql": "SELECT count(*) FROM generate_series(1, 100000000000)",
+}
+
+
+def test_a_query_without_end_is_ended_in_plain_words(world: Any) -> None:
+    source = queried(world, ENDLESS[world.opened().settings["system"]], seconds=0.5)
+    with pytest.raises(SourceError, match=r"took longer than 0\.5 s"):
+        list(source.read())
+    source.close()
+
+
+def test_a_query_can_be_interrupted_from_another_thread(world: Any) -> None:
+    source = queried(world, ENDLESS[world.opened().settings["system"]])
+    raised: list[Exception] = []
+
+    def read() -> None:
+        try:
+            list(source.read())
+        except SourceError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    thread.join(0.5)
+    assert thread.is_alive()
+    source.interrupt()
+    thread.join(30)
+    assert not thread.is_alive() and len(raised) == 1
+
+
+def test_a_record_that_others_hold_is_waited_for_a_bounded_time(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql.systems, "BUSY_SECONDS", 0.5)
+    world = PostgresWorld(postgres, f"crm_{next(made)}")
+    destination = open_destination(world, UPSERT)
+    deliver(destination, ACME)
+    with psycopg.connect(world.url) as other:
+        other.execute("UPDATE customers SET name = 'held'")
+        with pytest.raises(TransientError, match="lock timeout"):
+            deliver(destination, ("1", "b", None, None))
+    destination.close()
+
+
+def test_a_statement_without_end_takes_nothing(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = PostgresWorld(postgres, f"crm_{next(made)}")
+    world.ask(
+        """CREATE FUNCTION dream() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_sleep(600); RETURN NEW; END';
+        CREATE TRIGGER dreams BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION dream()"""
+    )
+    monkeypatch.setattr(sql.systems.Postgres.connect, "__kwdefaults__", {"read_only": False, "seconds": 0.5})
+    destination = open_destination(world, UPSERT)
+    with pytest.raises(TransientError, match="statement timeout"):
+        deliver(destination, ACME)
+    destination.close()
+    assert world.numbers() == []
 
 
 def test_a_database_outside_of_the_opened_folders_is_refused(tmp_path: Path) -> None:

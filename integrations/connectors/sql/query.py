@@ -1,5 +1,7 @@
 """The rows of a query, as text: read once, in a read-only transaction, a bounded number at a time."""
 
+import logging
+import time
 from collections.abc import Iterator
 from datetime import date, datetime
 from itertools import count
@@ -9,6 +11,8 @@ from integrations.connectors.spec import SourceContext
 from integrations.connectors.sql.systems import System, system_of
 from integrations.engine.batch import Row, RowBatch
 from integrations.engine.errors import DefinitionError, SourceError, TransientError
+
+log = logging.getLogger(__name__)
 
 ROWS = 2_000
 
@@ -23,8 +27,11 @@ class QuerySource:
         if not self._query:
             raise DefinitionError("The query is empty. Write a SELECT on the Source tab.", code="sql.no_query")
         self._system: System = system_of(context.opened)
+        self._seconds = context.seconds
         self._connection: Any = None
         self._cursor: Any = None
+        self._until = 0.0
+        self._interrupted = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -36,10 +43,8 @@ class QuerySource:
         first_row = 1
         try:
             for _ in count():
+                self._until = time.monotonic() + self._seconds
                 found = cursor.fetchmany(ROWS)
-                if not found and self._system.mark == "%s":
-                    cursor.execute(f"FETCH {ROWS} FROM waybill_rows")
-                    found = cursor.fetchmany(ROWS)
                 if not found:
                     return
                 rows: list[Row] = [[_text(value) for value in row] for row in found]
@@ -50,16 +55,36 @@ class QuerySource:
         finally:
             self.close()
 
+    def interrupt(self) -> None:
+        """End a read that another thread waits for: it raises there, and soon."""
+        self._interrupted = True
+        connection = self._connection
+        if connection is not None:
+            try:
+                self._system.interrupt(connection)
+            except self._system.errors:
+                log.info("a query of %s had ended before it was interrupted", self._system.opened.name, exc_info=True)
+
     def close(self) -> None:
-        if self._connection is not None:
+        if self._connection is None:
+            return
+        try:
+            if self._cursor is not None:
+                self._cursor.close()
+        except self._system.errors:
+            log.info("a query of %s was left without its end", self._system.opened.name, exc_info=True)
+        finally:
             self._connection.close()
             self._connection = self._cursor = None
 
     def _opened(self) -> Any:
         if self._cursor is None:
-            self._connection = self._system.connect(read_only=True)
+            self._connection = self._system.connect(read_only=True, seconds=self._seconds)
+            self._until = time.monotonic() + self._seconds
+            if self._interrupted:
+                raise SourceError("The query was given up before it began.", code="sql.interrupted")
             try:
-                self._cursor = self._system.stream(self._connection, self._query)
+                self._cursor = self._system.stream(self._connection, self._query, is_over=self._is_over)
             except self._system.errors as error:
                 self.close()
                 raise self._failed(error) from error
@@ -70,8 +95,17 @@ class QuerySource:
                 )
         return self._cursor
 
+    def _is_over(self) -> bool:
+        return self._interrupted or time.monotonic() > self._until
+
     def _failed(self, error: Exception) -> Exception:
         said = str(error).strip().split("\n", 1)[0]
+        if self._system.was_ended(error):
+            return SourceError(
+                f"The query took longer than {self._seconds:g} s and was ended. Make it narrower, or let the database "
+                "find its rows sooner, for example by an index.",
+                code="sql.slow",
+            )
         if self._system.is_passing(error):
             return TransientError(f"{self._system.opened.name} does not answer the query now: {said}.")
         return SourceError(f"The query is refused: {said}. Correct it on the Source tab.", code="sql.query")

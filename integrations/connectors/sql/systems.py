@@ -2,7 +2,7 @@
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Protocol
 from urllib.parse import quote
 
 import psycopg
-from psycopg import sql as pg
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.reflection import Inspector
@@ -26,6 +25,13 @@ from integrations.engine.secret import Secret
 
 CONNECT_SECONDS = 10
 BUSY_SECONDS = 20.0
+"""How long a statement waits for a lock that others hold."""
+STATEMENT_SECONDS = 600.0
+"""How long one statement of a delivery may take on a server."""
+CATALOG_SECONDS = 20.0
+SILENT_SECONDS = 30
+"""After this long without a sign, a server is asked whether it is still there."""
+STEPS_A_LOOK = 10_000
 
 
 class Connection(Protocol):
@@ -56,8 +62,11 @@ class System(ABC):
         self.opened = opened
 
     @abstractmethod
-    def connect(self, *, read_only: bool = False) -> Any:
-        """Open a connection in autocommit mode. Raises `WaybillError` with the next step."""
+    def connect(self, *, read_only: bool = False, seconds: float = STATEMENT_SECONDS) -> Any:
+        """Open a connection in autocommit mode. Raises `WaybillError` with the next step.
+
+        A server ends a statement that takes longer than `seconds`.
+        """
 
     @abstractmethod
     def fill(self, cursor: Any, table: str, columns: Sequence[str], records: Sequence[Sequence[Any]]) -> None:
@@ -68,8 +77,19 @@ class System(ABC):
         """Say whether the statement may do better later: a lock, a lost connection, a restart."""
 
     @abstractmethod
-    def stream(self, connection: Any, query: str) -> Any:
-        """Run a query and give a cursor that does not hold all of its rows."""
+    def stream(self, connection: Any, query: str, *, is_over: Callable[[], bool]) -> Any:
+        """Run a query, one that only reads, and give a cursor that does not hold all of its rows.
+
+        A database in this process asks `is_over` now and then, and ends the query when it is.
+        """
+
+    @abstractmethod
+    def interrupt(self, connection: Any) -> None:
+        """End the statement that another thread waits for on this connection."""
+
+    @abstractmethod
+    def was_ended(self, error: Exception) -> bool:
+        """Say whether a statement was ended because it took too long."""
 
     def plain(self, value: Any) -> Any:
         """Give a typed value as the driver takes it."""
@@ -95,6 +115,9 @@ class System(ABC):
         finally:
             engine.dispose()
 
+    def _catalog(self) -> Any:
+        return self.connect(read_only=True, seconds=CATALOG_SECONDS)
+
     @abstractmethod
     def _engine(self) -> Engine: ...
 
@@ -105,12 +128,12 @@ class Sqlite(System):
     mark = "?"
     same = "IS"
     begin = "BEGIN IMMEDIATE"
-    # A number of more than 64 bits and half of a character do not reach SQLite at all.
-    errors = (sqlite3.Error, OverflowError, UnicodeEncodeError)
+    # A number of more than 64 bits and half of a character do not reach SQLite at all; a second statement is a warning.
+    errors = (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeEncodeError)
     refusals = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError)
     not_plain = frozenset({ValueType.DECIMAL, ValueType.DATE, ValueType.DATETIME})
 
-    def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
+    def connect(self, *, read_only: bool = False, seconds: float = STATEMENT_SECONDS) -> sqlite3.Connection:
         path = allowed_path(str(self.opened.settings.get("path") or ""), self.opened.folders)
         if not path.is_file():
             raise DefinitionError(
@@ -148,8 +171,16 @@ class Sqlite(System):
             word in str(error) for word in ("locked", "busy", "disk I/O error", "unable to open", "full")
         )
 
-    def stream(self, connection: Any, query: str) -> Any:
+    def stream(self, connection: Any, query: str, *, is_over: Callable[[], bool]) -> Any:
+        connection.set_authorizer(_only_reads)
+        connection.set_progress_handler(is_over, STEPS_A_LOOK)
         return connection.execute(query)
+
+    def interrupt(self, connection: Any) -> None:
+        connection.interrupt()
+
+    def was_ended(self, error: Exception) -> bool:
+        return str(error) == "interrupted"
 
     def plain(self, value: Any) -> Any:
         if isinstance(value, Decimal):
@@ -159,7 +190,19 @@ class Sqlite(System):
         return value.isoformat() if isinstance(value, date) else value
 
     def _engine(self) -> Engine:
-        return create_engine("sqlite://", creator=lambda: self.connect(read_only=True), poolclass=NullPool)
+        return create_engine("sqlite://", creator=self._catalog, poolclass=NullPool)
+
+
+def _only_reads(action: int, what: str | None, *_: str | None) -> int:
+    """Let a query read the tables of its database, and do nothing else: not attach another file, nor write one."""
+    if action in READS or (action, what) == DECLARES_TABLE_FUNCTION:
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
+
+
+READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+DECLARES_TABLE_FUNCTION = (sqlite3.SQLITE_UPDATE, "sqlite_master")
+"""What SQLite asks for when a function such as json_each stands for a table. The file itself is open for reading only."""
 
 
 class Postgres(System):
@@ -181,7 +224,7 @@ class Postgres(System):
     # Deferred again behind it, so that the next part may come in any order of its lines, too.
     check_now = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
 
-    def connect(self, *, read_only: bool = False) -> "psycopg.Connection[Any]":
+    def connect(self, *, read_only: bool = False, seconds: float = STATEMENT_SECONDS) -> "psycopg.Connection[Any]":
         settings = self.opened.settings
         host = str(settings.get("host") or "")
         try:
@@ -202,7 +245,13 @@ class Postgres(System):
                 application_name="waybill",
                 autocommit=True,
                 prepare_threshold=None,
+                keepalives_idle=SILENT_SECONDS,
+                keepalives_interval=SILENT_SECONDS // 3,
+                keepalives_count=3,
+                tcp_user_timeout=2 * SILENT_SECONDS * 1000,
             )
+            connection.execute(f"SET statement_timeout = {int(seconds * 1000)}")
+            connection.execute(f"SET lock_timeout = {int(BUSY_SECONDS * 1000)}")
             if read_only:
                 connection.execute("SET default_transaction_read_only = on")
         except psycopg.OperationalError as error:
@@ -217,12 +266,22 @@ class Postgres(System):
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, psycopg.OperationalError)
 
-    def stream(self, connection: Any, query: str) -> Any:
-        cursor = connection.cursor()
-        cursor.execute("BEGIN READ ONLY")
-        cursor.execute(pg.SQL("DECLARE waybill_rows NO SCROLL CURSOR FOR ") + pg.SQL(query))
-        cursor.execute("FETCH 2000 FROM waybill_rows")
-        return cursor
+    def stream(self, connection: Any, query: str, *, is_over: Callable[[], bool]) -> Any:
+        connection.execute("BEGIN READ ONLY")
+        # A named cursor is declared in the extended protocol, which takes one statement: nothing can end the
+        # transaction that only reads.
+        cursor = connection.cursor("waybill_rows", scrollable=False)
+        try:
+            return cursor.execute(query)
+        except psycopg.Error:
+            cursor.close()
+            raise
+
+    def interrupt(self, connection: Any) -> None:
+        connection.cancel()
+
+    def was_ended(self, error: Exception) -> bool:
+        return isinstance(error, psycopg.errors.QueryCanceled)
 
     def _unreachable(self, error: psycopg.OperationalError, host: str) -> Exception:
         said = str(error).strip().splitlines()[-1] if str(error).strip() else "no answer"
@@ -235,7 +294,7 @@ class Postgres(System):
         return TransientError(f"The PostgreSQL server of {self.opened.name} at {host} does not answer: {said}.")
 
     def _engine(self) -> Engine:
-        return create_engine("postgresql+psycopg://", creator=lambda: self.connect(read_only=True), poolclass=NullPool)
+        return create_engine("postgresql+psycopg://", creator=self._catalog, poolclass=NullPool)
 
 
 SYSTEMS: Mapping[str, type[System]] = {"sqlite": Sqlite, "postgresql": Postgres}
