@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from tests.servers import Valkey
 
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 1.5
 PATIENCE_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,14 +23,16 @@ ROOT = Path(__file__).resolve().parents[2]
 class Worker:
     """One worker process with everything it started."""
 
-    def __init__(self, environment: dict[str, str], name: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "part", "worker", name],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    def __init__(self, environment: dict[str, str], name: str, output: Path) -> None:
+        self.output = output
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "part", "worker", name],
+                cwd=ROOT,
+                env=environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
 
     @property
     def pid(self) -> int:
@@ -101,7 +103,7 @@ class Installation:
     def worker(self, *, failpoints: str = "", **settings: str) -> Worker:
         self._made += 1
         given = {f"WAYBILL_{name}": value for name, value in {"FAILPOINTS": failpoints, **settings}.items()}
-        worker = Worker({**self.environment, **given}, str(self._made))
+        worker = Worker({**self.environment, **given}, str(self._made), self.folder / f"worker-{self._made}.log")
         self.workers.append(worker)
         return worker
 
@@ -112,8 +114,16 @@ class Installation:
             seen: dict[str, Any] = self.state(number=number)
             if until(seen):
                 return seen
-            assert time.monotonic() < give_up, f"run {number} did not {what}: {seen}, {self.log(number=number)}"
+            assert time.monotonic() < give_up, (
+                f"run {number} did not {what}: {seen}, {self.log(number=number)}\n{self._last_words()}"
+            )
             time.sleep(0.03)
+
+    def _last_words(self) -> str:
+        return "\n".join(
+            f"worker {worker.pid}, ended: {worker.process.poll()}\n{worker.output.read_text()[-3000:]}"
+            for worker in self.workers[-3:]
+        )
 
     def ended(self, number: int) -> dict[str, Any]:
         return self.wait(number, until=lambda seen: seen["status"] not in ("queued", "in_progress"), what="end")
