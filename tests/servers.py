@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -118,6 +119,26 @@ class Valkey:
     def stop(self) -> None:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Together:
+    """Counts who is here at once, as `most`. So many wait for each other that nobody is alone because a machine is slow;
+    visitors come in multiples of that."""
+
+    def __init__(self, so_many: int) -> None:
+        self._meeting = threading.Barrier(so_many)
+        self._lock = threading.Lock()
+        self._here = 0
+        self.most = 0
+
+    def visit(self) -> None:
+        with self._lock:
+            self._here += 1
+            self.most = max(self.most, self._here)
+        self._meeting.wait(STARTS_IN_SECONDS)
+        time.sleep(0.02)  # Whoever is one too many comes in meanwhile.
+        with self._lock:
+            self._here -= 1
 
 
 def free_port() -> int:

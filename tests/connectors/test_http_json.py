@@ -17,7 +17,7 @@ from integrations.engine.errors import DefinitionError, TransientError
 from integrations.engine.plan import FieldMap, Line
 from integrations.engine.secret import Secret
 from tests.connectors.contract import LINE, Contract, batch_of, deliver, open_destination, ticket
-from tests.servers import free_port
+from tests.servers import Together, free_port
 
 
 class Server:
@@ -30,8 +30,7 @@ class Server:
         self.busy = 0
         self.drops = 0
         self.settings: dict[str, Any] = {}
-        self._at_once = 0
-        self.most_at_once = 0
+        self.together: Together | None = None
         self._lock = threading.Lock()
         world = self
 
@@ -39,16 +38,8 @@ class Server:
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
-                with world._lock:
-                    world._at_once += 1
-                    world.most_at_once = max(world.most_at_once, world._at_once)
-                try:
-                    self._answer()
-                finally:
-                    with world._lock:
-                        world._at_once -= 1
-
-            def _answer(self) -> None:
+                if world.together:
+                    world.together.visit()
                 body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
                 with world._lock:
                     if world.busy:
@@ -138,11 +129,11 @@ def test_a_busy_service_is_asked_again(world: Server) -> None:
 
 
 def test_the_bound_on_requests_at_once_is_kept(world: Server) -> None:
-    world.settings = {"concurrency": 3}
+    world.settings, world.together = {"concurrency": 3}, Together(3)
     destination = open_destination(world)
     deliver(destination, *[(str(n), "a") for n in range(60)])
     destination.close()
-    assert 1 < world.most_at_once <= 3
+    assert world.together.most == 3
 
 
 @pytest.mark.parametrize(
