@@ -1,6 +1,8 @@
 """SQL databases, the same promises on SQLite and on PostgreSQL."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -608,6 +610,25 @@ def test_a_query_of_a_sqlite_file_may_use_what_only_reads(tmp_path: Path) -> Non
     world.ask("INSERT INTO customers (number, name) VALUES ('1', 'a')")
     query = "SELECT upper(c.name), j.value FROM customers c, json_each('[1, 2]') j ORDER BY 2"
     assert [row for batch in queried(world, query).read() for row in batch.rows] == [["A", "1"], ["A", "2"]]
+
+
+KILLED_WRITER = """
+import os, signal, sqlite3, sys
+crm = sqlite3.connect(sys.argv[1], isolation_level=None)
+crm.execute("PRAGMA cache_size = 5")
+crm.execute("BEGIN IMMEDIATE")
+crm.executemany("INSERT INTO customers (number, name) VALUES (?, 'half done')", ((n,) for n in range(2, 5000)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_sqlite_file_whose_writer_was_killed_is_read_as_it_was_before(tmp_path: Path) -> None:
+    world = SqliteWorld(tmp_path)
+    world.ask("INSERT INTO customers (number, name) VALUES ('1', 'a')")
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, str(tmp_path / "crm.db")], check=False)
+    assert (tmp_path / "crm.db-journal").exists(), "or there is nothing to roll back"
+    query = "SELECT number FROM customers"
+    assert [row for batch in queried(world, query).read() for row in batch.rows] == [["1"]]
 
 
 ENDLESS = {

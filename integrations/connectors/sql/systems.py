@@ -140,10 +140,11 @@ class Sqlite(System):
                 f"There is no database file at “{path}”. Correct the path of the connection {self.opened.name}.",
                 code="sql.no_file",
             )
-        mode = "ro" if read_only else "rw"
         try:
+            # A reader too opens the file to write, where it may: what a writer that was killed left half done is rolled
+            # back by whoever comes next.
             connection = sqlite3.connect(
-                f"file:{quote(str(path))}?mode={mode}",
+                f"file:{quote(str(path))}?mode=rw",
                 uri=True,
                 isolation_level=None,
                 timeout=BUSY_SECONDS,
@@ -154,6 +155,8 @@ class Sqlite(System):
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA cache_size = -32000")
             connection.execute("SELECT count(*) FROM sqlite_master")
+            if read_only:
+                connection.execute("PRAGMA query_only = ON")
         except sqlite3.DatabaseError as error:
             if self.is_passing(error):
                 raise TransientError(f"The database of {self.opened.name} is locked by another program.") from error
@@ -202,7 +205,7 @@ def _only_reads(action: int, what: str | None, *_: str | None) -> int:
 
 READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 DECLARES_TABLE_FUNCTION = (sqlite3.SQLITE_UPDATE, "sqlite_master")
-"""What SQLite asks for when a function such as json_each stands for a table. The file itself is open for reading only."""
+"""What SQLite asks for when a function such as json_each stands for a table. The connection itself only reads."""
 
 
 class Postgres(System):
