@@ -8,8 +8,9 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from integrations.engine.errors import DefinitionError, SourceError
 
 CHILD = Path(__file__).with_name("excel_child.py")
 SECONDS = 300
+LOOK_UP_SECONDS = 0.2
 UNPACKED_CAP = 2 << 30
 RATIO_CAP = 200
 SHEET_NAME_CHARS = 31
@@ -31,8 +33,17 @@ SHEET_NAME_CHARS = 31
 class ExcelSource:
     """`engine.ports.Source` of one sheet. The workbook is parsed when it is first asked."""
 
-    def __init__(self, path: Path, name: str, *, sheet: str = "", header_row: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        *,
+        sheet: str = "",
+        header_row: int = 1,
+        look_up: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path, self._name = path, name
+        self._look_up = look_up
         self._sheet, self._header_row = sheet, header_row
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._spool: SpooledSource | None = None
@@ -77,23 +88,33 @@ class ExcelSource:
 
     def _parse(self, spool: Path) -> None:
         asked = {"workbook": str(self._path), "spool": str(spool), "sheet": self._sheet, "header_row": self._header_row}
+        child = subprocess.Popen(
+            [sys.executable, "-I", str(CHILD), json.dumps(asked)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+        )
         try:
-            done = subprocess.run(
-                [sys.executable, "-I", str(CHILD), json.dumps(asked)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                env={},
-                cwd="/",
-                timeout=SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise SourceError(f"“{self._name}” takes longer than {SECONDS} s to read. Save it as CSV.") from None
-        said: dict[str, Any] = json.loads(done.stdout or b"{}")
+            said: dict[str, Any] = json.loads(self._answer(child) or b"{}")
+        finally:
+            child.kill()
+            child.communicate()
         if said.get("ok"):
             return
         reason = str(said.get("sentence") or "it is damaged, or needs more memory than a workbook may.")
         raise SourceError(f"“{self._name}” cannot be read: {reason}", code=str(said.get("code") or "source.workbook"))
+
+    def _answer(self, child: "subprocess.Popen[bytes]") -> bytes:
+        """Wait for what the child says, but no longer than somebody waits for it."""
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            try:
+                return child.communicate(timeout=LOOK_UP_SECONDS)[0]
+            except subprocess.TimeoutExpired:
+                self._look_up()
+        raise SourceError(f"“{self._name}” takes longer than {SECONDS} s to read. Save it as CSV.")
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, sheet: str = "Rows") -> int:
@@ -132,6 +153,7 @@ def _open_source(context: SourceContext) -> ExcelSource:
         context.file_name or context.file.name,
         sheet=str(options.get("sheet") or ""),
         header_row=header_row,
+        look_up=context.look_up,
     )
 
 

@@ -5,20 +5,28 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+from integrations.engine.ahead import Ahead
 from integrations.engine.batch import RowBatch
 from integrations.engine.errors import SourceError
 from integrations.engine.ports import Source
 
 
-def write_spool(source: Source, path: Path) -> int:
+@runtime_checkable
+class Interruptible(Protocol):
+    """A source whose read can be ended by another thread."""
+
+    def interrupt(self) -> None: ...
+
+
+def write_spool(source: Source, path: Path, *, look_up: Callable[[], None] = lambda: None) -> int:
     """Read `source` once and keep its rows at `path`; give the number of rows.
 
-    The file appears under its name only when it is whole and on the disk. Raises what the source raises; nothing
-    is left behind then.
+    The file appears under its name only when it is whole and on the disk. Raises what the source raises, and what
+    `look_up` does, which is called now and then, also while the source is waited for; nothing is left behind then.
     """
     rows = 0
     growing = path.with_name(path.name + ".part")
@@ -28,17 +36,28 @@ def write_spool(source: Source, path: Path) -> int:
             with (
                 gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1) as packed,
                 io.TextIOWrapper(packed, "utf-8") as file,
+                Ahead(_told(source), meanwhile=look_up, interrupt=_interrupt_of(source)) as told,
             ):
-                file.write(json.dumps(list(source.columns)) + "\n")
-                for batch in source.read():
-                    item = [batch.first_row, batch.rows, batch.lines, batch.defects]
+                for item, count in told:
+                    look_up()
                     file.write(json.dumps(item) + "\n")
-                    rows += len(batch.rows)
+                    rows += count
             os.fsync(raw.fileno())
         growing.replace(path)
     finally:
         growing.unlink(missing_ok=True)
     return rows
+
+
+def _told(source: Source) -> Iterator[tuple[list[Any], int]]:
+    """Give the lines of a spool, each with the number of rows in it."""
+    yield list(source.columns), 0
+    for batch in source.read():
+        yield [batch.first_row, batch.rows, batch.lines, batch.defects], len(batch.rows)
+
+
+def _interrupt_of(source: Source) -> Callable[[], None]:
+    return source.interrupt if isinstance(source, Interruptible) else lambda: None
 
 
 class SpooledSource:

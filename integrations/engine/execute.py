@@ -59,12 +59,23 @@ class Outcome:
     code: str = ""
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """Ends the delivery between two segments with this outcome; what was not attempted is held where it is final."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.sentence)
         self.outcome = outcome
+
+
+def stop_if_asked(journal: Journal, *, to_be_counted: bool) -> None:
+    """Raise `Stopped` when the run should end here; a cancel waits while something of the run has `to_be_counted`."""
+    stop = journal.stop()
+    if stop is Stop.CANCELLED:
+        if not to_be_counted:
+            sentence = "The run was cancelled. What was not sent yet is held."
+            raise Stopped(Outcome(status=OutcomeStatus.CANCELLED, sentence=sentence, code="cancelled"))
+    elif stop is not None:
+        raise Stopped(Outcome(status=OutcomeStatus.HANDED_BACK))
 
 
 def execute(
@@ -130,7 +141,7 @@ class _Execution:
                 outcome = self._well()
         except Fenced:
             raise
-        except _Stopped as stopped:
+        except Stopped as stopped:
             outcome = stopped.outcome
         except WaybillError as error:
             outcome = Outcome(status=OutcomeStatus.FAILED, sentence=error.sentence, code=error.code)
@@ -176,11 +187,11 @@ class _Execution:
         if outcome.status is not OutcomeStatus.CANCELLED:
             try:
                 self._task(Stage.INTEGRATION_POST_SUCCESS if well else Stage.INTEGRATION_POST_FAILURE)
-            except _Stopped as stopped:
+            except Stopped as stopped:
                 outcome = stopped.outcome
         try:
             self._task(Stage.INTEGRATION_POST_ALWAYS)
-        except _Stopped as stopped:
+        except Stopped as stopped:
             outcome = stopped.outcome
         return outcome
 
@@ -191,9 +202,9 @@ class _Execution:
         result = self._tasks.at(stage)
         if result is TaskResult.QUIT:
             sentence = f"A task at the stage {stage.replace('_', ' ')} ended the run."
-            raise _Stopped(Outcome(status=OutcomeStatus.FAILED, sentence=sentence, code="task.quit"))
+            raise Stopped(Outcome(status=OutcomeStatus.FAILED, sentence=sentence, code="task.quit"))
         if result is TaskResult.CANCEL:
-            raise _Stopped(
+            raise Stopped(
                 Outcome(status=OutcomeStatus.CANCELLED, sentence="A task cancelled the run.", code="task.cancel")
             )
 
@@ -203,14 +214,7 @@ class _Execution:
         A cancelled run is final, so what may have left is settled first, and what it holds back is counted; one that
         is handed back leaves both to whoever continues.
         """
-        stop = self._journal.stop()
-        if stop is Stop.CANCELLED and (self._may_have_left or to_be_counted):
-            return
-        if stop is Stop.CANCELLED:
-            sentence = "The run was cancelled. What was not sent yet is held."
-            raise _Stopped(Outcome(status=OutcomeStatus.CANCELLED, sentence=sentence, code="cancelled"))
-        if stop is not None:
-            raise _Stopped(Outcome(status=OutcomeStatus.HANDED_BACK))
+        stop_if_asked(self._journal, to_be_counted=self._may_have_left or to_be_counted)
 
     def _stop_survey(self) -> None:
         self._stop_if_asked(to_be_counted=bool(self._position.documents))

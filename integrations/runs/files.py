@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -15,10 +16,13 @@ CHUNK_BYTES = 1 << 20
 NAME_LENGTH = 255
 
 
-def store(company: Company, file: IO[bytes], *, name: str, by: User | None) -> StoredFile:
+def store(
+    company: Company, file: IO[bytes], *, name: str, by: User | None, look_up: Callable[[], None] = lambda: None
+) -> StoredFile:
     """Keep the bytes of `file`, read from where it stands, and give their row.
 
     The bytes are on the disk under their SHA-256 before the row exists. `name` is shown and never becomes a path.
+    `look_up` is called with every piece; when it raises, nothing is kept.
     """
     incoming = _folder(settings.FILES_DIR / "incoming")
     digest = hashlib.sha256()
@@ -30,6 +34,7 @@ def store(company: Company, file: IO[bytes], *, name: str, by: User | None) -> S
                 digest.update(chunk)
                 size_bytes += len(chunk)
                 copy.write(chunk)
+                look_up()
             copy.flush()
             os.fsync(copy.fileno())
         _keep(Path(temporary), digest.hexdigest())

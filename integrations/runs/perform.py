@@ -7,7 +7,8 @@ finish, while a thread beats. Every end is a value; a worker that lost the run d
 import gc
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -16,8 +17,17 @@ from django_scopes import scope
 
 from integrations.connectors.registry import destination_kind
 from integrations.connectors.spec import DestinationContext
+from integrations.engine.ahead import LOOK_UP_SECONDS
 from integrations.engine.errors import Fenced, TransientError, WaybillError
-from integrations.engine.execute import ATTEMPTS, FIRST_PAUSE_SECONDS, Outcome, OutcomeStatus, execute
+from integrations.engine.execute import (
+    ATTEMPTS,
+    FIRST_PAUSE_SECONDS,
+    Outcome,
+    OutcomeStatus,
+    Stopped,
+    execute,
+    stop_if_asked,
+)
 from integrations.engine.failpoint import failpoint
 from integrations.engine.plan import Plan
 from integrations.engine.ports import Destination, Ticket
@@ -125,6 +135,8 @@ def few_collections() -> Iterator[None]:
 def _outcome(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
     try:
         return _execute(run, lease, journal)
+    except Stopped as stopped:
+        return stopped.outcome
     except (Fenced, OperationalError, InterfaceError):
         raise
     except WaybillError as fault:
@@ -139,9 +151,10 @@ def _outcome(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
 def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
     plan = run.version.plan
     with ExitStack() as closing:
-        destination = _open_destination(plan, journal)
+        look_up = _look_up(run, journal)
+        destination = _open_destination(plan, journal, look_up)
         closing.callback(destination.close)
-        source = open_pinned(run, plan.source, journal)
+        source = open_pinned(run, plan.source, journal, look_up)
         closing.callback(source.close)
         failpoint("perform.pinned")
         journal.columns = source.columns
@@ -163,7 +176,21 @@ def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
         )
 
 
-def _open_destination(plan: Plan, journal: RunJournal) -> Destination:
+def _look_up(run: Run, journal: RunJournal) -> Callable[[], None]:
+    """Give what raises `Stopped` when the run should end before it is under way. It may be called at any rate."""
+    to_be_counted = bool(run.segments) or run.sending_segment is not None
+    looked = time.monotonic()
+
+    def look_up() -> None:
+        nonlocal looked
+        if is_draining() or time.monotonic() - looked > LOOK_UP_SECONDS:
+            stop_if_asked(journal, to_be_counted=to_be_counted)
+            looked = time.monotonic()
+
+    return look_up
+
+
+def _open_destination(plan: Plan, journal: RunJournal, look_up: Callable[[], None]) -> Destination:
     """Open the destination; one that does not answer is asked again, as it would be during the delivery."""
     kind = destination_kind(plan.destination.kind)
     for attempt in range(1, ATTEMPTS):
@@ -171,8 +198,8 @@ def _open_destination(plan: Plan, journal: RunJournal) -> Destination:
             return kind.open(_context(plan))
         except TransientError as fault:
             journal.log("warning", f"Attempt {attempt} of {ATTEMPTS}: {fault.sentence}")
-            if wait_for_drain(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)):
-                break
+            wait_for_drain(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            look_up()
     return kind.open(_context(plan))
 
 

@@ -5,7 +5,7 @@ spooled, compressed, and the spool is stored. The pin is recorded on the run und
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
 from django.conf import settings
@@ -22,20 +22,25 @@ from integrations.runs.drain import wait_for_drain
 from integrations.runs.files import path_of, store
 from integrations.runs.journal import RunJournal
 
+LookUp = Callable[[], None]
+
 LISTED = 5
 LOOKS = 5
 PAUSE_SECONDS = 1.0
 
 
-def open_pinned(run: Run, spec: SourceSpec, journal: RunJournal) -> Source:
-    """Open the pinned rows of `run`, pinning them first where that was not done yet."""
+def open_pinned(run: Run, spec: SourceSpec, journal: RunJournal, look_up: LookUp) -> Source:
+    """Open the pinned rows of `run`, pinning them first where that was not done yet.
+
+    `look_up` is called now and then, and raises when the run should end.
+    """
     kind = source_kind(spec.kind)
     if kind.takes_file:
-        file = run.source_file or _record(run, journal, _fetched(run, spec, kind))
-        return kind.open(SourceContext(spec=spec, file=path_of(file), file_name=file.name))
+        file = run.source_file or _record(run, journal, _fetched(run, spec, kind, look_up))
+        return kind.open(SourceContext(spec=spec, file=path_of(file), file_name=file.name, look_up=look_up))
     if kind.repeatable:
         return kind.open(_context(spec))
-    return SpooledSource(path_of(run.source_file or _record(run, journal, _spooled(run, spec, kind))))
+    return SpooledSource(path_of(run.source_file or _record(run, journal, _spooled(run, spec, kind, look_up))))
 
 
 def _record(run: Run, journal: RunJournal, file: StoredFile) -> StoredFile:
@@ -48,19 +53,20 @@ def _context(spec: SourceSpec) -> SourceContext:
     return SourceContext(spec=spec, opened=opened(connection_of(spec.connection)) if spec.connection else None)
 
 
-def _spooled(run: Run, spec: SourceSpec, kind: SourceKind) -> StoredFile:
+def _spooled(run: Run, spec: SourceSpec, kind: SourceKind, look_up: LookUp) -> StoredFile:
     source = kind.open(_context(spec))
     try:
         with tempfile.TemporaryDirectory(dir=settings.DATA_DIR, prefix="spool-") as folder:
             spool = Path(folder) / "rows"
-            write_spool(source, spool)
+            write_spool(source, spool, look_up=look_up)
             with spool.open("rb") as file:
-                return store(run.company, file, name=f"Run {run.number} rows.jsonl.gz", by=run.requested_by)
+                name = f"Run {run.number} rows.jsonl.gz"
+                return store(run.company, file, name=name, by=run.requested_by, look_up=look_up)
     finally:
         source.close()
 
 
-def _fetched(run: Run, spec: SourceSpec, kind: SourceKind) -> StoredFile:
+def _fetched(run: Run, spec: SourceSpec, kind: SourceKind, look_up: LookUp) -> StoredFile:
     """Copy the one file that matches through the door of the source's connection."""
     if not spec.connection:
         raise SourceError("This integration reads a file, and none came with the run. Run it again with a file.")
@@ -74,24 +80,26 @@ def _fetched(run: Run, spec: SourceSpec, kind: SourceKind) -> StoredFile:
             code="definition.no_door",
         )
     opening = opened(connection)
-    found = _stable(door, opening, pattern, connection.name)
+    found = _stable(door, opening, pattern, connection.name, look_up)
     if kind.extensions and not _fits(found.name, kind.extensions):
         raise SourceError(
             f"“{found.name}” is no file of the kind {kind.title}. Correct the pattern, or put the right file there.",
             code="source.extension",
         )
     with door.open(opening, found) as file:
-        kept = store(run.company, file, name=found.name, by=run.requested_by)
+        kept = store(run.company, file, name=found.name, by=run.requested_by, look_up=look_up)
     if kept.size_bytes != found.size_bytes:
         raise _still_changing(found.name, connection.name)
     return kept
 
 
-def _stable(door: FileDoor, opening: Opened, pattern: str, place: str) -> FoundFile:
+def _stable(door: FileDoor, opening: Opened, pattern: str, place: str, look_up: LookUp) -> FoundFile:
     """Give the only match once its size and time stand still between two looks."""
     before = _only(door.find(opening, pattern), pattern, place)
     for _ in range(LOOKS):
         wait_for_drain(PAUSE_SECONDS)
+        # A worker that must stop did not wait: then two looks in one instant would prove nothing.
+        look_up()
         after = _only(door.find(opening, pattern), pattern, place)
         if after == before:
             return after
