@@ -205,6 +205,27 @@ def test_the_smallest_difference_makes_it_updated(world: Any, before: Any, after
     destination.close()
 
 
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [("json", '{"a": 1}', '{"a": 2}'), ("json[]", '{"1"}', '{"2"}'), ("jsonb", "1", "2")],
+)
+def test_a_column_whose_type_knows_no_equality_is_compared_as_text(
+    postgres: Postgres, kind: str, first: str, second: str
+) -> None:
+    world = PostgresWorld(postgres, f"crm_{next(made)}")
+    world.ask(f"CREATE TABLE notes (number TEXT PRIMARY KEY, note {kind})")
+    line = Line(
+        name="Note", target="notes", keys=("number",), fields=(FieldMap(target="number"), FieldMap(target="note"))
+    )
+    destination = open_destination(world, line)
+    assert deliver(destination, ("1", first)).buckets == [Bucket.CREATED]
+    assert deliver(destination, ("1", first)).buckets == [Bucket.UNCHANGED]
+    assert deliver(destination, ("1", second)).buckets == [Bucket.UPDATED]
+    assert deliver(destination, ("1", None)).buckets == [Bucket.UPDATED]
+    assert deliver(destination, ("1", None)).buckets == [Bucket.UNCHANGED]
+    destination.close()
+
+
 def test_leading_zeros_are_kept(world: Any) -> None:
     destination = open_destination(world, UPSERT)
     deliver(destination, ("00123", "Zeros", None, None))

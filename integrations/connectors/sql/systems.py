@@ -95,6 +95,10 @@ class System(ABC):
         """Give a typed value as the driver takes it."""
         return value
 
+    def without_equality(self, cursor: Any, table: str) -> frozenset[str]:
+        """Name the columns of a table whose types cannot be compared, only their texts can."""
+        return frozenset()
+
     def quoted(self, name: str) -> str:
         """Quote a name, with its schema if it has one ("sales.orders")."""
         return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
@@ -265,6 +269,14 @@ class Postgres(System):
         with cursor.copy(f"COPY {table} FROM STDIN") as copy:
             for record in records:
                 copy.write_row(record)
+
+    def without_equality(self, cursor: Any, table: str) -> frozenset[str]:
+        cursor.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 "
+            "AND atttypid = ANY ('{json,json[],xml,xml[],point,point[],polygon,polygon[]}'::regtype[])",
+            (table,),
+        )
+        return frozenset(row[0] for row in cursor.fetchall())
 
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, psycopg.OperationalError)

@@ -28,10 +28,9 @@ class LineWriter:
         quoted = system.quoted
         self._table = quoted(line.target)
         self._columns = ", ".join(quoted(name) for name in self.targets)
-        others = [name for name in self.targets if name not in self._keys]
+        self._others = others = [name for name in self.targets if name not in self._keys]
         self._match = " AND ".join(f"t.{quoted(key)} = s.{quoted(key)}" for key in self._keys)
-        differs = [f"NOT (t.{quoted(name)} {system.same} s.{quoted(name)})" for name in others]
-        self._differs = " OR ".join(differs)
+        self._differs = ""
         self._sets = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in others)
 
     def check(self, columns: Sequence[str]) -> None:
@@ -76,6 +75,13 @@ class LineWriter:
         cursor.execute(
             f"CREATE TEMP TABLE {self._stage} AS SELECT 0 AS waybill_n, {self._columns} FROM {self._table} WHERE 1 = 0"
         )
+        as_text = self._system.without_equality(cursor, self._stage)
+        self._differs = " OR ".join(self._differs_in(name, as_text=name in as_text) for name in self._others)
+
+    def _differs_in(self, name: str, *, as_text: bool) -> str:
+        column = self._system.quoted(name)
+        mine, theirs = (f"CAST({side}.{column} AS TEXT)" if as_text else f"{side}.{column}" for side in "ts")
+        return f"NOT ({mine} {self._system.same} {theirs})"
 
     def write(self, cursor: Any, records: Sequence[Record]) -> list[Bucket | None]:
         """Write the records and give the bucket of each; None where there was nothing to write it to.
