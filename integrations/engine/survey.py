@@ -7,11 +7,12 @@ rows of some document lie apart. Memory stays flat: of each document only 8 byte
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from operator import ne
+from typing import IO
 
 from integrations.engine.errors import DefinitionError, SourceError, Where
 from integrations.engine.keys import Keys, kept
@@ -72,7 +73,7 @@ class _Starts:
 
     def __init__(self) -> None:
         self._waiting: list[int] = []
-        self._files = [tempfile.TemporaryFile() for _ in range(PARTITIONS)]  # noqa: SIM115  (closed by `close`)
+        self._files: list[IO[bytes]] = []
 
     def add(self, keys: Sequence[str]) -> None:
         self._waiting.extend(map(hash, keys))
@@ -81,12 +82,9 @@ class _Starts:
 
     def settle(self) -> tuple[int, frozenset[int] | None]:
         """Give the number of distinct keys, and those met more than once (None when they are too many)."""
-        self._spill()
         distinct = 0
         twice: set[int] | None = set()
-        for file in self._files:
-            file.seek(0)
-            hashes = array("q", file.read())
+        for hashes in self._parts():
             unique = set(hashes)
             distinct += len(unique)
             if twice is not None and len(unique) < len(hashes):
@@ -99,7 +97,19 @@ class _Starts:
         for file in self._files:
             file.close()
 
+    def _parts(self) -> Iterator[Sequence[int]]:
+        """Give all hashes, equal ones in the same part. Few never touched the disk."""
+        if not self._files:
+            yield self._waiting
+            return
+        self._spill()
+        for file in self._files:
+            file.seek(0)
+            yield array("q", file.read())
+
     def _spill(self) -> None:
+        if not self._files:
+            self._files = [tempfile.TemporaryFile() for _ in range(PARTITIONS)]  # noqa: SIM115  (closed by `close`)
         parts: list[list[int]] = [[] for _ in range(PARTITIONS)]
         for item in self._waiting:
             parts[item % PARTITIONS].append(item)
