@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -33,6 +34,18 @@ def served_as_in_production() -> None:
     from django.contrib.staticfiles.handlers import StaticFilesHandler
 
     StaticFilesHandler._should_handle = lambda self, path: False
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Keep the rows in a file, as in service: threads that share one memory refuse each other instead of waiting.
+
+    The file need not survive a power loss, so that nothing waits for the disk.
+    """
+    if connection.vendor == "sqlite":
+        connection.settings_dict["TEST"]["NAME"] = str(settings.DATA_DIR / "tests.sqlite3")
+        options = connection.settings_dict["OPTIONS"]
+        options["init_command"] = options["init_command"].replace("synchronous=FULL", "synchronous=OFF")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from django_scopes import scope
 from playwright.sync_api import Page, expect
@@ -112,35 +111,6 @@ def test_a_click_on_a_column_puts_it_into_the_code(
     page.get_by_role("button", name="_Name").click()
 
     expect(page.get_by_label("JavaScript Code")).to_have_value("return this._Name")
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_on_the_designers_pages(
-    signed_in: Page,
-    live_server: Any,
-    company: Company,
-    dora: User,
-    tmp_path: Path,
-    settings: Any,
-    client: Client,
-    theme: str,
-) -> None:
-    dora.theme = theme
-    dora.save(update_fields=["theme"])
-    page, process = signed_in, _mapped_process(client, company, tmp_path, settings)
-    home = f"/processes/{process.public_id}/"
-    with scope(company=company):
-        connection = f"/connections/{process.drafted.destination.connection}/"
-    parts = ["", "source/", "target/", "options/", "versions/", "preview/"]
-    parts += [f"integration/1/{part}/" for part in ("grouping", "mapping", "restriction")]
-    found: dict[str, list[str]] = {}
-
-    for path in ["/processes/", "/processes/new/", *(home + part for part in parts), "/connections/", connection]:
-        page.goto(live_server.url + path)
-        found[path] = [violation["id"] for violation in Axe().run(page).response["violations"]]
-
-    assert {path: rules for path, rules in found.items() if rules} == {}
 
 
 def _mapped_process(client: Client, company: Company, folder: Path, settings: Any) -> Process:

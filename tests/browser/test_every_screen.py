@@ -1,0 +1,196 @@
+"""Every page, light and wide, dark and narrow: axe finds nothing, nothing is cut off, no script complains.
+
+Each test furnishes the Demo company once and walks one room with one page of the browser. A page is loaded once and
+then looked at twice; with EVERY_LOOK=1 four times, each theme on each width.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.core import mail
+from django.test import Client
+from django.urls import reverse
+from django_scopes import scope
+from playwright.sync_api import Page, expect
+
+from accounts import first_visit, invitations
+from accounts.models import Company, Role, User
+from integrations.models import Connection, Process
+from integrations.runs.request import request_cancel, request_run
+from tests import factories
+from tests.accounts.table import TABLE
+from tests.browser.conftest import ended_run
+
+Enter = Callable[[User, str], Page]
+
+Look = tuple[int, Literal["light", "dark"]]
+LOOKS: tuple[Look, ...] = ((1440, "light"), (360, "dark"))
+if os.environ.get("EVERY_LOOK"):
+    LOOKS = ((1440, "light"), (1440, "dark"), (360, "light"), (360, "dark"))
+EXPECTED = re.compile(r"the server responded with a status of 40[34]")
+
+RUN = ("runs", "run-panel", "run-panel-process", "run-summary", "run-errors", "run-details", "run-source-file")
+PROCESS = ("process", "process-options", "process-versions", "process-preview", "process-source", "process-target")
+LINE = ("process-grouping", "process-mapping", "process-restriction")
+DEFINE = (*PROCESS, *LINE, "processes", "process-new", "connections", "connection", "connection-new")
+ADMINISTER = ("users", "audit-log", "companies", "company", "profile", "account_change_password", "account_logout")
+PLAIN = (
+    "account_login",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key",
+    "account_reset_password_from_key_done",
+    "account_inactive",
+    "account_reauthenticate",
+    "welcome",
+    "invitation-accept",
+    "no-company",
+)
+NO_SCREEN = {
+    "home": "leads to Runs",
+    "account_set_password": "leads whoever has a password to the page that changes it",
+    "process-integration": "leads to the first line",
+    "run-progress": "lives in the panel",
+    "run-source-download": "is a file",
+    "health": "is for machines",
+    "metrics": "is for machines",
+}
+
+
+class Eye:
+    """Looks at pages, and keeps what it finds wrong."""
+
+    def __init__(self, page: Page, root: str) -> None:
+        self.page, self.root = page, root
+        self.found: dict[str, list[str]] = {}
+        self._said: list[str] = []
+        page.on("console", lambda said: self._hear(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self._hear(str(error)))
+
+    def look(self, *addresses: str) -> None:
+        for address in addresses:
+            self.page.goto(self.root + address)
+            self.look_at(address)
+
+    def look_at(self, name: str) -> None:
+        """Judge what is open now."""
+        wrong = [*self._said]
+        self._said.clear()
+        self.page.evaluate(Axe().axe_script)
+        for width, theme in LOOKS:
+            self.page.set_viewport_size({"width": width, "height": 900})
+            # Without motion: a colour that is still on its way would be judged.
+            self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            if self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                wrong.append(f"wider than {width} px")
+            wrong += [f"{theme} {width}: {rule}" for rule in self._axe()]
+        if wrong:
+            self.found[name] = wrong
+
+    def _axe(self) -> list[str]:
+        told = self.page.evaluate("axe.run({resultTypes: ['violations']}).then((told) => told.violations)")
+        return [f"{item['id']} at {item['nodes'][0]['target']}" for item in told]
+
+    def _hear(self, words: str) -> None:
+        if not EXPECTED.search(words):
+            self._said.append(words)
+
+
+@pytest.fixture
+def eye(page: Page, live_server: Any) -> Iterator[Eye]:
+    eye = Eye(page, live_server.url)
+    yield eye
+    assert eye.found == {}
+
+
+def test_every_page_of_the_product_is_looked_at_here() -> None:
+    pages = {name for name, row in TABLE.items() if "GET" in row.methods}
+    assert {*RUN, *DEFINE, *ADMINISTER, *PLAIN, *NO_SCREEN} == pages
+
+
+def test_the_run_desk(eye: Eye, enter: Enter, customers: Process, omar: User) -> None:
+    page = enter(omar, "/runs/")
+    eye.look("/runs/", "/run/", "/run/?q=nothing", f"/run/{customers.public_id}/")
+    run = ended_run(customers, omar)
+    with scope(company=customers.company):
+        request_cancel(request_run(customers, by=omar), by=omar)
+        request_run(customers, by=omar)
+    number = [run.number]
+    eye.look("/runs/?run=1&period=day", "/runs/?q=nothing", "/runs/3/summary/", f"/run/{customers.public_id}/")
+    eye.look(*(reverse(name, args=number) for name in RUN[3:]))
+
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(eye.root + "/runs/")
+    page.keyboard.press("?")
+    eye.look_at("the keys")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("n")
+    expect(page.get_by_label("Find an integration")).to_be_focused()
+    eye.look_at("the panel, choosing")
+    page.get_by_role("dialog").get_by_role("link", name="ORDERS_TO_CRM").click()
+    expect(page.get_by_label("Integration Run Name")).to_be_focused()
+    page.locator("#run-file").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"1"})
+    eye.look_at("the panel, refusing a file")
+    page.locator("#run-file").set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": b"a\n1\n"})
+    page.get_by_role("button", name="Run Integration").click()
+    page.get_by_text("Cancel run", exact=True).click()
+    eye.look_at("the panel, asking whether to cancel")
+    page.get_by_role("button", name="Yes").click()
+    expect(page.get_by_text("Cancelled.", exact=True)).to_be_visible()
+    eye.look_at("the panel, ended")
+
+
+def test_the_designers_pages(eye: Eye, enter: Enter, customers: Process, olga: User, demo: Company) -> None:
+    page = enter(olga, "/processes/")
+    with scope(company=demo):
+        crm = Connection.objects.get()
+    eye.look("/processes/", "/processes/?show=trash", "/processes/new/", "/connections/")
+    eye.look(*(reverse(name, args=[customers.public_id]) for name in PROCESS))
+    eye.look(*(reverse(name, args=[customers.public_id, 1]) for name in LINE))
+    with scope(company=demo):
+        broken = replace(customers.drafted, key_fields=())
+        Process.objects.filter(pk=customers.pk).update(draft=broken.to_json())
+    eye.look(reverse("process", args=[customers.public_id]), reverse("process-versions", args=[customers.public_id]))
+    eye.look(*(f"/connections/new/{connector}/" for connector in ("folder", "sql", "http")))
+
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{eye.root}/connections/{crm.public_id}/")
+    page.get_by_role("button", name="Test").click()
+    expect(page.get_by_role("heading", name="Test")).to_be_visible()
+    eye.look_at("a connection, tested")
+
+
+def test_the_administrators_pages(eye: Eye, enter: Enter, demo: Company, olga: User, omar: User) -> None:
+    enter(olga, "/runs/")
+    with scope(company=demo):
+        invitations.invite(demo, email="nia@harwood.test", role=Role.VIEWER, by=olga)
+    eye.look(*(reverse(name, args=[demo.public_id] if name == "company" else []) for name in ADMINISTER))
+    eye.look("/audit-log/?action=nothing", "/no/such/page/")
+    enter(omar, "/users/")
+    eye.look_at("a page of another role")
+
+
+def test_the_pages_before_and_around_sign_in(
+    eye: Eye, enter: Enter, page: Page, demo: Company, olga: User, omar: User, client: Client
+) -> None:
+    with scope(company=demo):
+        _, known = invitations.invite(demo, email=omar.email, role=Role.VIEWER, by=olga)
+        _, new = invitations.invite(demo, email="nia@harwood.test", role=Role.VIEWER, by=olga)
+    client.post(reverse("account_reset_password"), {"email": omar.email})
+    (key_page,) = re.findall(r"/password/reset/key/\S+", mail.outbox[-1].body)
+    eye.look(*(reverse(name) for name in PLAIN[:3]), key_page, reverse(PLAIN[4]), reverse(PLAIN[5]))
+    eye.look(*("/" + link.split("/", 3)[-1] for link in (known, new)), "/invitation/no-such-token/")
+    enter(factories.make_user("nobody@harwood.test"), "/")
+    eye.look(reverse("no-company"), reverse("account_reauthenticate"))
+
+    User.objects.filter(is_owner=True).update(is_owner=False)
+    welcome = first_visit.owner_link()
+    assert welcome
+    page.context.clear_cookies()
+    eye.look(welcome, "/welcome/no-such-token/")
