@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.db.models import Case, F, Min, Q, Value, When
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
@@ -92,10 +92,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def free_to_start(self) -> "RunQuerySet":
         """Without those that wait for an earlier run of their process: one in progress, or an older one in line."""
-        earlier = Run.objects.filter(process=OuterRef("process"), exclusive=True).filter(
-            Q(status=RunStatus.IN_PROGRESS) | Q(status=RunStatus.QUEUED, pk__lt=OuterRef("pk"))
-        )
-        return self.filter(Q(exclusive=False) | Q(status=RunStatus.IN_PROGRESS) | ~Exists(earlier))
+        return self.filter(Q(exclusive=False) | Q(status=RunStatus.IN_PROGRESS) | _heads_a_free_line())
 
     # ---- moves into a worker's hands ----------------------------------------------------------------------------
 
@@ -203,11 +200,9 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def wait_in_line(self) -> int:
         """queued: say of those that an earlier run of their process holds up what they wait for. Gives how many."""
-        waiting = self.filter(status=RunStatus.QUEUED, waiting_for="")
-        free = set(waiting.free_to_start().values_list("pk", flat=True))
-        busy = set(waiting.values_list("pk", flat=True)) - free
+        waiting = self.filter(~_heads_a_free_line(), status=RunStatus.QUEUED, waiting_for="", exclusive=True)
         # Looked up first: nothing is written, and nobody waits for the database's one writer, when nobody is new here.
-        return waiting.filter(pk__in=busy).update(waiting_for=Waiting.LOCK) if busy else 0
+        return waiting.update(waiting_for=Waiting.LOCK) if waiting.exists() else 0
 
     def cancel_queued(self, run: "Run", *, by: User | None) -> bool:
         """queued → cancelled, at once."""
@@ -238,6 +233,15 @@ class RunQuerySet(models.QuerySet["Run"]):
                 **_at_rest(),
             )
         )
+
+
+def _heads_a_free_line() -> Q:
+    """The oldest of the exclusive runs of a process that are queued, where none is in progress. Each line is looked at
+    once, by its index: asking every run for those before it would cost the square of their number."""
+    exclusive = Run.objects.filter(exclusive=True).order_by()
+    heads = exclusive.filter(status=RunStatus.QUEUED).values("process").annotate(head=Min("pk")).values("head")
+    busy = exclusive.filter(status=RunStatus.IN_PROGRESS).values("process")
+    return Q(pk__in=heads) & ~Q(process__in=busy)
 
 
 def lease_time() -> timedelta:
@@ -306,7 +310,7 @@ class Run(CompanyOwned):
     yielded_at = models.DateTimeField(null=True)
     """When a run in nobody's hands gave its slot to others that waited; its place in line counts from here."""
 
-    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children", db_index=False)
     parent_key = models.CharField(max_length=200, blank=True)
     """(task, stage, document) within the parent: a resumed parent never starts the same child twice."""
 
@@ -357,10 +361,13 @@ class Run(CompanyOwned):
         ]
         indexes: ClassVar = [
             models.Index(fields=["company", "-queued_at", "-id"], name="runs_newest_first"),
-            models.Index(fields=["process", "-id"], name="runs_of_a_process"),
-            models.Index(
-                fields=["status", "id"], condition=Q(status__in=["queued", "in_progress"]), name="runs_unfinished"
-            ),
+            models.Index(fields=["company", "status", "-number"], name="runs_by_status"),
+            models.Index(fields=["company", "name"], name="runs_by_name"),
+            models.Index(fields=["process", "-number"], name="runs_of_a_process"),
+            # Not partial: SQLite proves a condition only where the query spells it out.
+            models.Index(fields=["status", "process", "exclusive", "id"], name="runs_in_line"),
+            # Partial: nearly no run has a parent, and SQLite would look for those without one here.
+            models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="runs_of_a_parent"),
         ]
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models import Case, Count, Q, When
 from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import LessThan
 from django_scopes import scopes_disabled
@@ -22,6 +22,8 @@ from integrations.models.run import DEATHS_ALLOWED, RunQuerySet
 LOOKED_AT = 50
 PATIENCE = timedelta(seconds=5)
 """How long a run of another company waits before a longer one yields its slot."""
+WANTED_AT = Coalesce("yielded_at", "queued_at")
+"""When a run took its place in line."""
 
 
 class Came(StrEnum):
@@ -69,10 +71,11 @@ def others_wait(run: Run) -> bool:
     are fair).
     """
     with scopes_disabled():
-        waiting = _in_line(Run.objects.performed_by_a_worker().exclude(company=run.company_id))
-        too_long = LessThan(F("wanted_at"), Now() - PATIENCE)
-        fewer = LessThan(F("running"), _running_in(run.company_id))
-        return waiting.filter(too_long, fewer).order_by().exists()
+        running = _running()
+        ours = running.get(run.company_id, 0)
+        as_busy = [company for company, count in running.items() if count >= ours]
+        waiting = _in_line(Run.objects.performed_by_a_worker().exclude(company__in=as_busy))
+        return ours > 0 and waiting.filter(LessThan(WANTED_AT, Now() - PATIENCE)).exists()
 
 
 def _park_the_dying(runs: RunQuerySet) -> None:
@@ -82,7 +85,7 @@ def _park_the_dying(runs: RunQuerySet) -> None:
 
 def _claim_in_line(runs: RunQuerySet, owner: str) -> Claim | None:
     Run.objects.wait_in_line()
-    for run in _in_line(runs)[:LOOKED_AT]:
+    for run in _fairest_first(_in_line(runs))[:LOOKED_AT]:
         if run.status == RunStatus.QUEUED:
             claim = _claim(run, Came.NEW, owner, Run.objects.claim_queued)
         else:
@@ -92,30 +95,26 @@ def _claim_in_line(runs: RunQuerySet, owner: str) -> Claim | None:
     return None
 
 
+def _fairest_first(runs: RunQuerySet) -> RunQuerySet:
+    """The company with the fewest running runs first, then the one that waits longest."""
+    counted = [When(company=company, then=count) for company, count in _running().items()]
+    fewest = [Case(*counted, default=0)] if counted else []
+    return runs.order_by(*fewest, WANTED_AT, "pk")
+
+
 def _in_line(runs: RunQuerySet) -> RunQuerySet:
-    """New runs and those that yielded, whose turn may come: the company with the fewest running runs first, then the
-    one that waits longest."""
-    of_company = _hands_full().filter(company=OuterRef("company")).order_by().values("company")
+    """New runs and those that yielded, whose turn may come."""
     return (
-        runs.filter(
-            Q(status=RunStatus.QUEUED) | Q(status=RunStatus.IN_PROGRESS, lease_owner="", yielded_at__isnull=False)
-        )
+        runs.unfinished()
+        .filter(Q(status=RunStatus.QUEUED) | Q(lease_owner="", yielded_at__isnull=False))
         .free_to_start()
-        .annotate(
-            running=Coalesce(Subquery(of_company.annotate(count=Count("pk")).values("count")), 0),
-            wanted_at=Coalesce("yielded_at", "queued_at"),
-        )
-        .order_by("running", "wanted_at", "pk")
     )
 
 
-def _running_in(company_id: int) -> int:
-    return _hands_full().filter(company=company_id).count()
-
-
-def _hands_full() -> RunQuerySet:
-    """Runs that take up a worker; a child takes none of its own."""
-    return Run.objects.filter(status=RunStatus.IN_PROGRESS, parent=None).exclude(lease_owner="")
+def _running() -> dict[int, int]:
+    """Count by company the runs that take up a worker; a child takes none of its own."""
+    held = Run.objects.filter(status=RunStatus.IN_PROGRESS, parent=None).exclude(lease_owner="")
+    return dict(held.order_by().values_list("company").annotate(Count("pk")))
 
 
 def _first(runs: RunQuerySet, came: Came, owner: str, claim: "Callable[..., bool]") -> Claim | None:

@@ -2,7 +2,6 @@
 
 import zoneinfo
 from datetime import datetime
-from functools import partial
 from pathlib import PurePath
 
 from django.db import transaction
@@ -19,6 +18,7 @@ from integrations.models.run import Trigger
 from integrations.runs.jobs import dispatch
 
 NAME_LENGTH = 200
+NAMES_LOOKED_UP = 20
 
 
 class Refused(WaybillError):
@@ -48,6 +48,8 @@ def request_run(
         number = _next_number(process.company_id)
         process.refresh_from_db()
         version = _runnable_version(process)
+        if rerun_of is not None:
+            _refuse_while_the_last_is_open(process)
         _refuse_when_busy(process, version.plan)
         run = Run.objects.create(
             company_id=process.company_id,
@@ -76,8 +78,9 @@ def request_run(
             },
         )
         if parent is None:
-            # robust: a doorbell that cannot be rung must not fail a request that was accepted.
-            transaction.on_commit(partial(dispatch, run.pk), robust=True)
+            # robust: a doorbell that cannot be rung must not fail a request that was accepted. Django names in its log
+            # the function that failed, and a partial has no name.
+            transaction.on_commit(lambda: dispatch(run.pk), robust=True)
     return run
 
 
@@ -86,12 +89,14 @@ def default_name(process: Process, now: datetime) -> str:
     (spec 20, step 2)."""
     local = now.astimezone(zoneinfo.ZoneInfo(process.company.time_zone))
     wanted = f"{process.name} {local:%Y-%m-%d %H:%M:%S}"
-    taken = set(Run.objects.filter(name__startswith=wanted).values_list("name", flat=True))
-    name, suffix = wanted, 1
-    while name in taken:
-        suffix += 1
-        name = f"{wanted} ({suffix})"
-    return name
+    first = 1
+    while True:
+        names = [wanted if n == 1 else f"{wanted} ({n})" for n in range(first, first + NAMES_LOOKED_UP)]
+        known = Run.objects.filter(company=process.company_id, name__in=names)
+        taken = set(known.values_list("name", flat=True))
+        if free := next((name for name in names if name not in taken), ""):
+            return free
+        first += NAMES_LOOKED_UP
 
 
 def rerun(run: Run, *, by: User | None) -> Run:
@@ -99,13 +104,6 @@ def rerun(run: Run, *, by: User | None) -> Run:
 
     A query is asked anew. Raises `Refused` while the last run of the process is In-Progress, naming it.
     """
-    last = Run.objects.filter(process=run.process).order_by("-pk").first()
-    if last is not None and last.is_open:
-        raise Refused(
-            f"Run {last.number} “{last.name}” of this integration is In-Progress. "
-            "Wait until it has ended, or cancel it, then re-run.",
-            code="refused.in_progress",
-        )
     return request_run(run.process, by=by, trigger=Trigger.RERUN, file=_file_of(run), rerun_of=run)
 
 
@@ -144,6 +142,16 @@ def _runnable_version(process: Process) -> ProcessVersion:
             code="refused.no_version",
         )
     return version
+
+
+def _refuse_while_the_last_is_open(process: Process) -> None:
+    last = Run.objects.filter(process=process).order_by("-number").first()
+    if last is not None and last.is_open:
+        raise Refused(
+            f"Run {last.number} “{last.name}” of this integration is In-Progress. "
+            "Wait until it has ended, or cancel it, then re-run.",
+            code="refused.in_progress",
+        )
 
 
 def _refuse_when_busy(process: Process, plan: Plan) -> None:

@@ -3,10 +3,13 @@
 import io
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from threading import Barrier
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from django_scopes import scope
 
@@ -265,3 +268,27 @@ def test_a_running_run_is_asked_once_to_end_with_its_children(company: Company, 
 
 def test_a_run_that_has_ended_is_not_cancelled(process: Process, omar: User) -> None:
     assert not request_cancel(ended(process), by=omar)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite in memory has no writer that waits for another")
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_press_re_run_at_once_one_gets_a_run(
+    process: Process, company: Company, customers: StoredFile, omar: User
+) -> None:
+    last, together = request_run(process, by=omar, file=customers), Barrier(2)
+    request_cancel(last, by=omar)
+
+    def press(_: int) -> str:
+        try:
+            with scope(company=company):
+                seen = Run.objects.get(pk=last.pk)
+                together.wait(10)
+                rerun(seen, by=omar)
+        except Refused as refused:
+            return refused.code
+        finally:
+            connection.close()
+        return "accepted"
+
+    with ThreadPoolExecutor(2) as people:
+        assert sorted(people.map(press, range(2))) == ["accepted", "refused.in_progress"]
