@@ -68,10 +68,13 @@ def new(request: Request, connector: str) -> HttpResponse:
     )
     for name, text in form.new_secrets.items():
         connection.seal_secret(name, text)
-    if not _written(connection):
+    try:
+        with transaction.atomic():
+            connection.save()
+            record("connection.created", connection.name, after=_shown(connection), request=request)
+    except IntegrityError:
         form.add_error("name", "A connection of this name was made a moment ago. Choose another name.")
         return _page(request, form, chosen, None, status=422)
-    record("connection.created", connection.name, after=_shown(connection), request=request)
     messages.success(request, f"{connection.name} is saved. Test it before a process relies on it.")
     return redirect("connection", connection.public_id)
 
@@ -100,18 +103,16 @@ def save(request: Request, public_id: UUID) -> HttpResponse:
         found.seal_secret(name, text)
     secrets = {name: sealed for name, sealed in found.secrets.items() if name not in form.forgotten}
     fields: dict[str, Any] = {"name": form.cleaned_data["name"], "settings": form.settings, "secrets": secrets}
-    if not found.change(revision=form.cleaned_data["revision"] or 0, by=request.user, **fields):
+    replaced = sorted({*form.new_secrets, *form.forgotten})
+    with transaction.atomic():
+        changed = found.change(revision=form.cleaned_data["revision"] or 0, by=request.user, **fields)
+        if changed:
+            after = _shown(found) | ({"secrets replaced": replaced} if replaced else {})
+            record("connection.saved", found.name, before=before, after=after, request=request)
+    if not changed:
         found.refresh_from_db()
         form.build_on(found.revision)
         return _page(request, form, chosen, found, status=409, conflict=True)
-    replaced = sorted({*form.new_secrets, *form.forgotten})
-    record(
-        "connection.saved",
-        found.name,
-        before=before,
-        after=_shown(found) | ({"secrets replaced": replaced} if replaced else {}),
-        request=request,
-    )
     messages.success(request, f"{found.name} is saved.")
     return redirect("connection", found.public_id)
 
@@ -164,9 +165,9 @@ def delete(request: Request, public_id: UUID) -> HttpResponse:
         names = ", ".join(process.name for process in users[:5]) + (" and others" if len(users) > 5 else "")
         messages.error(request, f"{found.name} is used by {names}. Choose another connection there first.")
         return redirect("connection", found.public_id)
-    before = _shown(found)
-    found.delete()
-    record("connection.deleted", found.name, before=before, request=request)
+    with transaction.atomic():
+        record("connection.deleted", found.name, before=_shown(found), request=request)
+        found.delete()
     messages.success(request, f"{found.name} is deleted.")
     return redirect("connections")
 
@@ -255,15 +256,6 @@ def _connector(key: str) -> Connector:
 
 def _connection(public_id: UUID) -> Connection:
     return get_object_or_404(Connection.objects.select_related("company", "updated_by"), public_id=public_id)
-
-
-def _written(connection: Connection) -> bool:
-    try:
-        with transaction.atomic():
-            connection.save()
-    except IntegrityError:
-        return False
-    return True
 
 
 def _shown(connection: Connection) -> dict[str, Any]:

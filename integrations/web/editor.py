@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db import transaction
 from django.forms import BaseFormSet, Form
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
@@ -92,10 +93,11 @@ def write_draft(request: Request, process: Process, plan: Plan, revision: int, *
     before = process.drafted
     if plan == before and not fields:
         return True
-    if not process.change(revision=revision, by=request.user, draft=plan.to_json(), **fields):
-        return False
     changes = differences(before, plan) + sorted(name.replace("_", " ") for name in fields)
-    record("process.saved", process.name, after={"changes": changes}, request=request)
+    with transaction.atomic():
+        if not process.change(revision=revision, by=request.user, draft=plan.to_json(), **fields):
+            return False
+        record("process.saved", process.name, after={"changes": changes}, request=request)
     return True
 
 
@@ -118,11 +120,12 @@ def make_version(request: Request, process: Process) -> None:
     if newest and not differences(newest.plan, process.drafted):
         messages.info(request, f"Nothing differs from version {newest.number}, so no new version was made.")
         return
-    version = process.save_version(revision=process.revision, by=request.user)
-    if version is None:
-        messages.error(request, "Someone else saved in this moment. Look at the draft and save again.")
-        return
-    record("process.version_saved", process.name, after={"version": version.number}, request=request)
+    with transaction.atomic():
+        version = process.save_version(revision=process.revision, by=request.user)
+        if version is None:
+            messages.error(request, "Someone else saved in this moment. Look at the draft and save again.")
+            return
+        record("process.version_saved", process.name, after={"version": version.number}, request=request)
     messages.success(request, f"Version {version.number} is saved. Runs use it from now on.")
 
 

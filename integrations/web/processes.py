@@ -162,10 +162,10 @@ def new(request: Request) -> HttpResponse:
     try:
         with transaction.atomic():
             process.save()
+            record("process.created", process.name, after={"description": process.description}, request=request)
     except IntegrityError:
         form.add_error("name", "A process of this name was made a moment ago. Choose another name.")
         return render(request, "processes/new.html", {"form": form}, status=422)
-    record("process.created", process.name, after={"description": process.description}, request=request)
     messages.success(request, f"{process.name} is made. Say next where its rows come from.")
     return redirect("process-source", process.public_id)
 
@@ -204,10 +204,13 @@ def save_details(request: Request, public_id: UUID) -> HttpResponse:
     before = {name: getattr(process, name) for name in given}
     plan = replace(process.drafted, process=given["name"])
     if before != given:
-        if not process.change(revision=revision, by=request.user, draft=plan.to_json(), **given):
+        with transaction.atomic():
+            changed = process.change(revision=revision, by=request.user, draft=plan.to_json(), **given)
+            if changed:
+                record("process.details_saved", process.name, before=before, after=given, request=request)
+        if not changed:
             catch_up(form, process)
             return _details_page(request, process, form, conflict=True, status=409)
-        record("process.details_saved", process.name, before=before, after=given, request=request)
     return go_on(request, process, reverse("process", args=[public_id]), "Saved.")
 
 
@@ -319,11 +322,13 @@ def _draft_from(request: Request, process: Process, version: ProcessVersion, sen
     form = RevisionForm(request.POST)
     # Runs know a process by its present name, whatever it was called when the version was saved.
     plan = replace(version.plan, process=process.name)
-    changed = form.is_valid() and process.change(
-        revision=form.cleaned_data["revision"], by=request.user, draft=plan.to_json()
-    )
+    with transaction.atomic():
+        changed = form.is_valid() and process.change(
+            revision=form.cleaned_data["revision"], by=request.user, draft=plan.to_json()
+        )
+        if changed:
+            record("process.draft_replaced", process.name, after={"version": version.number}, request=request)
     if changed:
-        record("process.draft_replaced", process.name, after={"version": version.number}, request=request)
         messages.success(request, sentence.format(number=version.number))
     else:
         messages.error(request, f"{who_saved(process)} meanwhile. Nothing was changed; look at the draft again.")
@@ -346,13 +351,15 @@ def trash(request: Request, public_id: UUID) -> HttpResponse:
     """Put a process in the trash: it can no longer be started, its runs and versions stay."""
     process = editable(public_id)
     form = RevisionForm(request.POST)
-    changed = form.is_valid() and process.change(
-        revision=form.cleaned_data["revision"], by=request.user, trashed_at=timezone.now()
-    )
+    with transaction.atomic():
+        changed = form.is_valid() and process.change(
+            revision=form.cleaned_data["revision"], by=request.user, trashed_at=timezone.now()
+        )
+        if changed:
+            record("process.trashed", process.name, request=request)
     if not changed:
         messages.error(request, f"{who_saved(process)} meanwhile. Nothing was changed; look at it again.")
         return redirect("process", public_id)
-    record("process.trashed", process.name, request=request)
     under_way = Run.objects.filter(process=process).exclude(status__in=ENDED).count()
     going_on = f" {under_way} unfinished {'run goes' if under_way == 1 else 'runs go'} on." if under_way else ""
     messages.success(request, f"{process.name} is in the trash.{going_on}")
@@ -367,7 +374,10 @@ def restore(request: Request, public_id: UUID) -> HttpResponse:
     if complaint := name_is_taken(process.name, but_for=process):
         messages.error(request, f"{complaint} Rename the other one, then restore this one.")
         return redirect("process", public_id)
-    if process.change(revision=process.revision, by=request.user, trashed_at=None):
-        record("process.restored", process.name, request=request)
+    with transaction.atomic():
+        restored = process.change(revision=process.revision, by=request.user, trashed_at=None)
+        if restored:
+            record("process.restored", process.name, request=request)
+    if restored:
         messages.success(request, f"{process.name} is back.")
     return redirect("process", public_id)

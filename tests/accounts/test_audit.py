@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.audit import record
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, Company, User
 from tests import factories
 from tests.accounts.table import NEW_PASSWORD, TABLE, Row
 from tests.accounts.world import SECRET, WORD, World, state_of, undone
@@ -52,6 +52,50 @@ def test_every_post_leaves_an_entry_or_says_why_it_changes_nothing(world: World,
             assert made, f"{name} left no entry"
             for entry in made:
                 _tells_who_and_what(world, entry, row, name)
+
+
+def test_a_change_that_cannot_be_noted_does_not_happen(world: World) -> None:
+    """The change and its entry are one transaction, so that neither stands without the other."""
+
+    def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("INSERT INTO") and AuditEntry._meta.db_table in sql:
+            raise DatabaseError("The log is full.")
+        return execute(sql, params, many, context)
+
+    everybody = world.client("administrator")
+    for name in POSTS:
+        row = TABLE[name]
+        if row.unaudited or name in NOTED_AFTERWARDS:
+            continue
+        with undone():
+            row.before()
+            data = row.data(world, world.ours, everybody)
+            client = world.client(doer(row), raise_request_exception=False)
+            before = kept(world)
+            with connection.execute_wrapper(refuse):
+                response = client.post(reverse(name, args=row.args(world, world.ours)), data)
+
+            assert response.status_code == 500, name
+            assert kept(world) == before, name
+
+
+NOTED_AFTERWARDS = {
+    "account_login",
+    "account_logout",
+    "account_change_password",
+    "connection-test",
+    "connection-offer",
+}
+"""Those of allauth tell what happened once it has; those of connections act elsewhere, where no transaction reaches."""
+
+
+def kept(world: World) -> dict[str, Any]:
+    """Everything of our company and of the installation, but for files: one that nothing names is not seen."""
+    state = {label: rows for label, rows in state_of(world.ours.company).items() if label != "integrations.StoredFile"}
+    return state | {
+        "users": list(User.objects.order_by("pk").values()),
+        "companies": list(Company.objects.values("name")),
+    }
 
 
 def _tells_who_and_what(world: World, entry: AuditEntry, row: Row, name: str) -> None:
