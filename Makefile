@@ -24,8 +24,8 @@ suite: $(VENV)/.tests ## every test on SQLite, then what touches the database on
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 	WAYBILL_TEST_DATABASE=postgres $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/accounts tests/runs tests/scheduling tests/web
 
-bench: $(VENV)/.tests ## the customers run against its floor; ROWS="100000 1000000"
-	$(BIN)/python -m tests.bench --rows $(or $(ROWS),100000 1000000)
+bench: $(VENV)/.tests ## the product against its floors; ROWS="100000 1000000" WORKS="W1 W2 W3 W4"
+	$(BIN)/python -m tests.bench --rows $(or $(ROWS),100000 1000000) $(if $(WORKS),--works $(WORKS))
 
 lock: ## resolve pyproject.toml anew into the two lock files (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

@@ -107,6 +107,8 @@ def test_the_bench_prints_a_ratio(tmp_path: Path) -> None:
         sys.executable,
         "-m",
         "tests.bench",
+        "--works",
+        "W2",
         "--rows",
         "1000",
         "--turns",

@@ -1,6 +1,7 @@
 """The product: the same work as a real run, with its ledger, fences and script child, in a fresh worker process.
 
-Usage: python -m tests.bench.product prepare DATA_DIR CUSTOMERS.csv TARGET.db
+Usage: python -m tests.bench.product prepare DATA_DIR W1|W2 CUSTOMERS.csv TARGET.db
+       python -m tests.bench.product prepare DATA_DIR W3    CUSTOMERS.csv http://…?at_once=N
        python -m tests.bench.product run     DATA_DIR          prints {"seconds", "peak_mb", …} as JSON
 """
 
@@ -12,6 +13,7 @@ os.environ.update(
     WAYBILL_DATA_DIR=sys.argv[2],
     WAYBILL_FOLDERS=str(Path(sys.argv[2]).resolve().parent),
     WAYBILL_BROKER_URL="memory://",
+    WAYBILL_ALLOW_NETS="127.0.0.0/8",
     DJANGO_SETTINGS_MODULE="config.settings",
 )
 
@@ -21,6 +23,7 @@ import json
 import resource
 import sqlite3
 import time
+from contextlib import closing
 
 import django
 
@@ -30,6 +33,7 @@ from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django_scopes import scope, scopes_disabled  # noqa: E402
 
+from accounts.models import Company  # noqa: E402
 from integrations.engine.plan import (  # noqa: E402
     Column,
     ColumnType,
@@ -38,48 +42,61 @@ from integrations.engine.plan import (  # noqa: E402
     Line,
     Plan,
     SourceSpec,
+    WriteMode,
 )
 from integrations.management.demo.plans import CREDIT_CLASS, ONLY_ACTIVE  # noqa: E402
-from integrations.models import Connection, Run  # noqa: E402
+from integrations.models import Connection, LedgerSegment, Run  # noqa: E402
 from tests import factories  # noqa: E402
 from tests.bench.data import COLUMNS, TABLE, TARGETS  # noqa: E402
 
 
-def plan_for(connection: Connection) -> Plan:
+def plan_for(work: str, connection: Connection) -> Plan:
+    """Every work maps twelve columns; W2 leaves the inactive ones out and calculates the last."""
     fields = [FieldMap(target=target, value=column) for target, column in zip(TARGETS, COLUMNS, strict=False)]
-    fields.append(FieldMap(target="credit_class", column_type=ColumnType.CALCULATION, value=CREDIT_CLASS))
+    if work == "W2":
+        fields.append(FieldMap(target="credit_class", column_type=ColumnType.CALCULATION, value=CREDIT_CLASS))
+    else:
+        fields.append(FieldMap(target="credit_class", value="Status"))
     line = Line(
         name="Customer",
         target="customers",
+        mode=WriteMode.INSERT if work == "W3" else WriteMode.UPSERT,
         keys=("customer_number",),
-        restriction=ONLY_ACTIVE,
+        restriction=ONLY_ACTIVE if work == "W2" else "",
         fields=tuple(fields),
     )
     return Plan(
         process="CUSTOMERS",
         source=SourceSpec(kind="delimited", columns=tuple(Column(name=name) for name in COLUMNS)),
-        destination=DestinationSpec(kind="sql", connection=str(connection.public_id)),
+        destination=DestinationSpec(kind="http_json" if work == "W3" else "sql", connection=str(connection.public_id)),
         key_fields=("CustomerNumber",),
         lines=(line,),
     )
 
 
-def prepare(source: Path, target: Path) -> None:
-    from integrations.connectors.registry import connector
-    from integrations.runs.connections import opened
+def prepare(work: str, source: Path, target: str) -> None:
     from integrations.runs.files import store
     from integrations.runs.request import request_run
 
     call_command("migrate", verbosity=0)
-    database = sqlite3.connect(target)
-    database.execute(TABLE)
-    database.close()
     company = factories.make_company()
-    connection = factories.make_connection(company, connector="sql", system="sqlite", path=str(target))
     with scope(company=company), source.open("rb") as file:
-        connector("sql").offers["delivery_marker"](opened(connection))
-        process = factories.make_process(company, plan_for(connection))
+        process = factories.make_process(company, plan_for(work, connection_to(work, company, target)))
         request_run(process, by=None, trigger="manual", file=store(company, file, name=source.name, by=None))
+
+
+def connection_to(work: str, company: Company, target: str) -> Connection:
+    from integrations.connectors.registry import connector
+    from integrations.runs.connections import opened
+
+    if work == "W3":
+        url, _, at_once = target.partition("?at_once=")
+        return factories.make_connection(company, connector="http", url=url, concurrency=int(at_once))
+    with closing(sqlite3.connect(target)) as database:
+        database.execute(TABLE)
+    connection = factories.make_connection(company, connector="sql", system="sqlite", path=target)
+    connector("sql").offers["delivery_marker"](opened(connection))
+    return connection
 
 
 def run() -> None:
@@ -88,27 +105,40 @@ def run() -> None:
     settings.DEBUG = False
     with scopes_disabled():
         waiting = Run.objects.get()
+        used = cpu_seconds()
         began = time.perf_counter()
         perform(waiting.pk)
         seconds = time.perf_counter() - began
+        used = cpu_seconds() - used
         waiting.refresh_from_db()
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        ledger = ledger_bytes()
+    assert waiting.status == "completed", waiting.reason
     figures = {
         "seconds": seconds,
-        "peak_mb": peak_mb,
-        "child_peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
-        "status": waiting.status,
-        "reason": waiting.reason,
+        "cpu_seconds": round(used, 2),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "child_peak_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
         "created": waiting.documents_created,
         "restricted": waiting.documents_restricted,
         "segments": waiting.segments,
-        "ledger_bytes": Path(settings.DATABASES["default"]["NAME"]).stat().st_size,
+        "ledger_bytes_a_document": round(ledger / waiting.source_documents, 2),
     }
     json.dump(figures, sys.stdout)
 
 
+def cpu_seconds() -> float:
+    """What this process and its ended children have used."""
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+def ledger_bytes() -> int:
+    """What the segments of all runs hold besides the keys themselves."""
+    return sum(len(bytes(segment.keys)) + len(bytes(segment.key_filter)) for segment in LedgerSegment.objects.all())
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "prepare":
-        prepare(Path(sys.argv[3]), Path(sys.argv[4]))
+        prepare(sys.argv[3], Path(sys.argv[4]), sys.argv[5])
     else:
         run()
