@@ -37,6 +37,8 @@ Answer = TypeVar("Answer")
 
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 1.0
+SEGMENT_CHARS = 16_000_000
+"""What the source rows of a segment may hold together, so that memory stays flat for wide rows, too."""
 MAPPED_AHEAD = 1_000
 """Documents that are mapped in one crossing: enough for speed, few enough to be kept a step ahead of the delivery."""
 
@@ -254,7 +256,7 @@ class _Execution:
         """Cut the documents that are not accounted for yet into mapped segments."""
         found = documents(self._plan, _Watched(self._source, self._leave_if_abandoned), seen)
         next(islice(found, skip, skip), None)
-        while segment := list(islice(found, self._destination.batch_size)):
+        while segment := _cut(found, self._destination.batch_size):
             if Stage.DOCUMENT_PRE in self._tasks.stages:
                 self._prepare(segment)
             yield joined([mapper.map(segment[at : at + MAPPED_AHEAD]) for at in range(0, len(segment), MAPPED_AHEAD)])
@@ -375,6 +377,18 @@ class _Execution:
                     if owner in wrong:
                         values[owner].append(part(line, record))
         return values
+
+
+def _cut(found: Iterator[Document], most: int) -> list[Document]:
+    """Take the next segment: `most` documents, or fewer where they are large. The same source is always cut alike."""
+    segment = []
+    chars = 0
+    for document in islice(found, most):
+        segment.append(document)
+        chars += sum(len("".join(row)) for row in document.rows)
+        if chars > SEGMENT_CHARS:
+            break
+    return segment
 
 
 def joined(batches: Sequence[MappedBatch]) -> MappedBatch:

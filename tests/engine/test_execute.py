@@ -51,6 +51,17 @@ def test_segments_have_the_size_the_destination_asks_for(ledger: Ledger) -> None
     ]
 
 
+def test_a_segment_of_large_documents_is_cut_earlier_and_a_resumed_run_cuts_alike(ledger: Ledger) -> None:
+    rows = [[f"C{n}", "x" * 5_000_000] for n in range(1, 11)]
+    ledger.stop_at = {1: Stop.DRAINING}
+    world = World(settles=True, size=100)
+    run(customers(), Rows(COLUMNS, rows), world, ledger)
+    ledger.stop_at = {}
+    assert run(customers(), Rows(COLUMNS, rows), world, ledger).status is OutcomeStatus.COMPLETED
+    assert [len(segment.documents) for segment in ledger.segments] == [4, 4, 2]
+    assert set(world.received.values()) == {1} and ledger.balances()
+
+
 def test_a_refused_document_costs_itself_only_and_keeps_its_values(ledger: Ledger) -> None:
     world = World()
     world.refuse = {"C4"}
