@@ -5,6 +5,7 @@ A workbook comes from strangers, so it is parsed in a child process with limits 
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from openpyxl.cell import WriteOnlyCell
 
 from integrations.connectors.spec import FieldKind, Setting, SourceContext, SourceKind
 from integrations.connectors.spool import SpooledSource
+from integrations.egress import lock_in
 from integrations.engine.batch import RowBatch
 from integrations.engine.errors import DefinitionError, SourceError
 
@@ -87,15 +89,24 @@ class ExcelSource:
             )
 
     def _parse(self, spool: Path) -> None:
-        asked = {"workbook": str(self._path), "spool": str(spool), "sheet": self._sheet, "header_row": self._header_row}
-        child = subprocess.Popen(
-            [sys.executable, "-I", str(CHILD), json.dumps(asked)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={},
-            cwd="/",
-        )
+        with self._path.open("rb") as workbook, spool.open("wb") as spooled:
+            asked = {
+                "workbook": workbook.fileno(),
+                "spool": spooled.fileno(),
+                "sheet": self._sheet,
+                "header_row": self._header_row,
+                "locks": str(Path(lock_in.__file__).parent),
+                "parent": os.getpid(),
+            }
+            child = subprocess.Popen(
+                [sys.executable, "-I", str(CHILD), json.dumps(asked)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                pass_fds=[workbook.fileno(), spooled.fileno()],
+            )
         try:
             said: dict[str, Any] = json.loads(self._answer(child) or b"{}")
         finally:

@@ -1,18 +1,26 @@
 """Parses one workbook in a process of its own, with little memory and no way out. Started by `excel`, never imported.
 
-Gets {"workbook", "spool", "sheet", "header_row"} as its argument; writes the spool (see `connectors.spool`) and says
-{"ok": true} or {"ok": false, "sentence", "code"}.
+Gets {"workbook", "spool", "sheet", "header_row", "locks", "parent"} as its argument, the first two as open files, and
+locks itself in (see `egress.lock_in`) before it looks at the workbook. Writes the spool (see `connectors.spool`) and
+says {"ok": true} or {"ok": false, "sentence", "code"}.
 """
 
+import codecs
 import gzip
+import importlib
+import io
 import json
+import os
 import resource
 import sys
 from collections import Counter
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, BinaryIO
 
 MEMORY_BYTES = 1 << 30
+SPOOL_BYTES = 2 << 30
+ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "ascii", "cp437", "cp1252", "iso8859-15")
+"""What the parts of a workbook, and the names in it, are written in."""
 CPU_SECONDS = 300
 BATCH_ROWS = 2_000
 COLUMNS_CAP = 16_384
@@ -26,22 +34,39 @@ class Refused(Exception):
 
 
 def main() -> dict[str, Any]:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asked = json.loads(sys.argv[1])
-    from openpyxl import load_workbook
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    from openpyxl import Workbook, load_workbook
 
-    try:
-        book = load_workbook(asked["workbook"], read_only=True, data_only=True, keep_links=False)
-        spool(sheet_of(book, asked["sheet"]), asked["spool"], asked["header_row"])
-    except Refused as error:
-        return {"ok": False, "sentence": error.sentence, "code": error.code}
-    except MemoryError:
-        return {"ok": False, "sentence": "it needs more memory than a workbook may. Save it as CSV."}
-    except Exception as error:
-        return {"ok": False, "sentence": f"it is damaged ({type(error).__name__}). Save it again in Excel."}
+    warm_up(Workbook, load_workbook)
+    with os.fdopen(asked["workbook"], "rb") as workbook, os.fdopen(asked["spool"], "wb") as spooled:
+        sys.path.append(asked["locks"])
+        locks = importlib.import_module("lock_in")
+        locks.lock_in(asked["parent"], address_bytes=MEMORY_BYTES, file_bytes=SPOOL_BYTES)
+        try:
+            book = load_workbook(workbook, read_only=True, data_only=True, keep_links=False)
+            spool(sheet_of(book, asked["sheet"]), spooled, asked["header_row"])
+        except Refused as error:
+            return {"ok": False, "sentence": error.sentence, "code": error.code}
+        except MemoryError:
+            return {"ok": False, "sentence": "it needs more memory than a workbook may. Save it as CSV."}
+        except Exception as error:
+            return {"ok": False, "sentence": f"it is damaged ({type(error).__name__}). Save it again in Excel."}
     return {"ok": True}
+
+
+def warm_up(workbook: Any, load_workbook: Any) -> None:
+    """Read a workbook of our own, so that whatever is imported on the way is there before nothing can be opened."""
+    for encoding in ENCODINGS:
+        codecs.lookup(encoding)
+    book = workbook()
+    book.active.append(
+        ["text", 1, 0.5, True, datetime(2026, 1, 31, 14, 30), date(2026, 1, 31), time(1), "=1+1", "#N/A"]
+    )
+    packed = io.BytesIO()
+    book.save(packed)
+    for row in load_workbook(packed, read_only=True, data_only=True, keep_links=False).active.iter_rows():
+        [cell.value for cell in row]
 
 
 def sheet_of(book: Any, name: str) -> Any:
@@ -53,13 +78,16 @@ def sheet_of(book: Any, name: str) -> Any:
     return sheets[name] if name else next(iter(sheets.values()))
 
 
-def spool(sheet: Any, path: str, header_row: int) -> None:
+def spool(sheet: Any, spooled: BinaryIO, header_row: int) -> None:
     # What the file says of its own size may be a lie; without it, rows are read as they come.
     sheet.reset_dimensions()
     rows = sheet.iter_rows(min_row=header_row, values_only=True)
     columns = header_of(next(rows, None), header_row)
     width = len(columns)
-    with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as file:
+    with (
+        gzip.GzipFile(fileobj=spooled, mode="wb", compresslevel=1) as packed,
+        io.TextIOWrapper(packed, "utf-8") as file,
+    ):
         file.write(json.dumps(columns) + "\n")
         batch: list[list[str]] = []
         lines: list[int] = []

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from integrations.egress import lock_in
 from integrations.engine.batch import Row
 from integrations.engine.errors import DefinitionError, WaybillError
 from integrations.engine.plan import ColumnType, Line, Plan
@@ -197,6 +198,7 @@ class _Child:
         setup = {
             "page": page,
             "parent": os.getpid(),
+            "locks": str(Path(lock_in.__file__).parent),
             "harness": str(HERE / "harness.js"),
             "memory_bytes": limits.memory_bytes,
             "stack_bytes": limits.stack_bytes,

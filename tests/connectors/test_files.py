@@ -1,6 +1,10 @@
 """Delimited files, workbooks and folders: what is right is read exactly, what is broken is named in words."""
 
 import gzip
+import os
+import signal
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -172,6 +176,44 @@ def test_a_workbook_that_unpacks_to_far_too_much_is_refused(tmp_path: Path) -> N
     began = time.monotonic()
     assert "far more than a workbook of its size" in refusal(path, "excel")
     assert time.monotonic() - began < 10
+
+
+READ_A_WORKBOOK = """
+import sys
+from pathlib import Path
+from integrations.connectors.excel import ExcelSource
+print(ExcelSource(Path(sys.argv[1]), "customers.xlsx").columns)
+"""
+
+
+def test_the_child_that_parses_a_workbook_is_locked_in_and_dies_with_its_worker(tmp_path: Path) -> None:
+    path = tmp_path / "customers.xlsx"
+    write_rows(path, [f"C{n}" for n in range(10)], [[str(n)] * 10 for n in range(4_000)])
+    worker = subprocess.Popen([sys.executable, "-c", READ_A_WORKBOOK, str(path)], stdout=subprocess.DEVNULL)
+    try:
+        status = locked_in_child_of(worker.pid)
+        assert "NoNewPrivs:\t1" in status.read_text()
+        assert (status.parent / "environ").stat().st_size == 0
+        os.kill(int(status.parent.name), signal.SIGSTOP)
+    finally:
+        worker.kill()
+        worker.wait()
+    until = time.monotonic() + 60
+    while status.exists():
+        assert time.monotonic() < until, "the child outlives its worker"
+        time.sleep(0.05)
+
+
+def locked_in_child_of(pid: int) -> Path:
+    """Wait until the child of this process has locked itself in; give its status in /proc."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            status = Path(f"/proc/{child}/status")
+            if status.exists() and "Seccomp:\t2" in status.read_text():
+                return status
+        time.sleep(0.005)
+    raise AssertionError("the child never locked itself in")
 
 
 def test_a_damaged_workbook_is_said_to_be_damaged(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from integrations.egress import lock_in
 from integrations.engine.ports import Computed, Fault
-from integrations.scripting import Limits, open_scripts, sandbox
+from integrations.scripting import Limits, open_scripts
 from tests.scripting.making import COLUMNS, answers, plan_of
 
 LIMITS = Limits(seconds=0.3, grace_seconds=0.2)
@@ -136,8 +137,8 @@ def test_the_child_holds_no_file_but_its_pipes() -> None:
 # What a script would do that broke out of its engine: everything here is tried from within the locked-in process.
 BREAK_OUT = """
 import json, os, socket, sys
-sys.path.insert(0, sys.argv[1])
-import child
+sys.path.append(sys.argv[1])
+import lock_in
 
 tries = {
     "read a file": lambda: os.open("/etc/passwd", os.O_RDONLY),
@@ -152,10 +153,10 @@ tries = {
     "run a program": lambda: os.execv("/bin/true", ["true"]),
 }
 if sys.argv[2] == "reduced":
-    child.SYSTEM_CALLS = {}
+    lock_in.SYSTEM_CALLS = {}
     for name in ("fork", "signal its parent", "run a program"):
         del tries[name]
-said = {"isolation": child.lock_in(os.getppid(), 64 << 20)}
+said = {"isolation": lock_in.lock_in(os.getppid(), address_bytes=1 << 30)}
 for name, attempt in tries.items():
     try:
         attempt()
@@ -169,7 +170,7 @@ os.write(1, json.dumps(said).encode())
 def broken_out(isolation: str, port: int) -> dict[str, str]:
     """What came of every attempt, in a process that is locked in as a script child is."""
     done = subprocess.run(
-        [sys.executable, "-c", BREAK_OUT, str(sandbox.HERE), isolation, str(port)],
+        [sys.executable, "-c", BREAK_OUT, str(Path(lock_in.__file__).parent), isolation, str(port)],
         stdout=subprocess.PIPE,
         check=True,
         timeout=60,
