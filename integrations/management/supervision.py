@@ -83,7 +83,8 @@ def configuration(listed: Sequence[Part]) -> str:
             "startretries=1000000",
             "autorestart=true",
             "redirect_stderr=true",
-            "stdout_logfile=/dev/fd/1",
+            # Where it goes is said in `integrations.management.supervisord`.
+            "stdout_logfile=/dev/null",
             "stdout_logfile_maxbytes=0",
             "",
         ]
@@ -110,12 +111,6 @@ def environment_of_parts(given: Mapping[str, str], folder: Path) -> dict[str, st
                 kept.write(value)
             environment[f"WAYBILL_{name}_FILE"] = str(file)
     return environment
-
-
-def append_to_output() -> None:
-    """Let all parts write to one file, where the output goes to one, without writing over each other."""
-    descriptor = sys.stdout.fileno()
-    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
 
 
 def broker_socket(data_dir: Path) -> Path:

@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -49,9 +51,11 @@ class Start:
     def __exit__(self, *error: object) -> None:
         self.end()
 
-    def start(self, command: Sequence[str] = (sys.executable, "manage.py", "start")) -> None:
-        """Start it in a process group of its own, as a terminal does."""
-        with (self.folder / "output").open("wb") as output:
+    def start(
+        self, command: Sequence[str] = (sys.executable, "manage.py", "start"), *, into_a_socket: bool = False
+    ) -> None:
+        """Start it in a process group of its own, as a terminal does; or with a socket for output, as systemd does."""
+        with self._socket() if into_a_socket else (self.folder / "output").open("wb") as output:
             self.process = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -61,6 +65,17 @@ class Start:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _socket(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+
+        def write_down() -> None:
+            with ours, (self.folder / "output").open("wb", buffering=0) as output:
+                while said := ours.recv(4096):
+                    output.write(said)
+
+        threading.Thread(target=write_down, daemon=True).start()
+        return theirs
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Ask the process group to end, as Ctrl-C and a service manager do; give the seconds it took."""

@@ -81,9 +81,10 @@ def test_a_broker_restart_and_a_stop_in_the_middle_of_a_run_change_nothing(
         assert (stopped["lease_owner"], stopped["deaths"]) == ("", 0), "it was handed back, nobody died"
         assert 2 <= stopped["segments"] < 5
 
-        desk.start()
+        desk.start(into_a_socket=True)
         desk.well()
         desk.ended(number)
+        assert "worker-1 | " in desk.output
         assert any("handed it back" in line for line in desk.log(number))
         assert desk.digest(number) == undisturbed.digest
 

@@ -15,7 +15,6 @@ from accounts.first_visit import ensure_owner, owner_link
 from accounts.witness import foreign_key
 from integrations.management.supervision import (
     CannotStart,
-    append_to_output,
     broker_socket,
     configuration,
     environment_of_parts,
@@ -85,7 +84,7 @@ class Command(BaseCommand):
         listed = parts(workers=settings.WORKERS, stop_seconds=settings.STOP_SECONDS, broker_socket=socket)
         file = folder / "supervisord.conf"
         file.write_text(configuration(listed))
-        append_to_output()
+        self.stdout.flush()
         os.execve(sys.executable, [sys.executable, str(SUPERVISOR), "-c", str(file)], environment)
 
     def _say(self, words: str) -> None:
