@@ -24,6 +24,11 @@ class Migration(migrations.Migration):
             name='parent',
             field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='integrations.run'),
         ),
+        migrations.AlterField(
+            model_name='run',
+            name='process',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='integrations.process'),
+        ),
         migrations.AddIndex(
             model_name='run',
             index=models.Index(fields=['company', 'status', '-number'], name='runs_by_status'),
@@ -35,6 +40,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='run',
             index=models.Index(fields=['process', '-number'], name='runs_of_a_process'),
+        ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(fields=['company', 'process', 'status', '-number'], name='runs_of_a_process_by_status'),
         ),
         migrations.AddIndex(
             model_name='run',

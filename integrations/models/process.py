@@ -5,13 +5,12 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import F, OuterRef, Subquery
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.scoping import CompanyManager, CompanyOwned
 from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
-from integrations.models.connection import Connection
 from integrations.models.stored_file import StoredFile
 
 
@@ -19,18 +18,6 @@ class ProcessQuerySet(models.QuerySet["Process"]):
     def kept(self) -> "ProcessQuerySet":
         """Those that are not in the trash."""
         return self.filter(trashed_at=None)
-
-    def that_use(self, connection: Connection) -> "ProcessQuerySet":
-        """Those whose draft or newest version reads from or writes to `connection`, in the trash or not."""
-        key = str(connection.public_id)
-        versions = ProcessVersion.objects.that_are_newest().filter(
-            Q(plan_json__source__connection=key) | Q(plan_json__destination__connection=key)
-        )
-        return self.filter(
-            Q(draft__source__connection=key)
-            | Q(draft__destination__connection=key)
-            | Q(pk__in=versions.values("process"))
-        )
 
 
 class Process(CompanyOwned):

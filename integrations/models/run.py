@@ -279,7 +279,7 @@ class Run(CompanyOwned):
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     number = models.PositiveBigIntegerField()
-    process = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="runs")
+    process = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="runs", db_index=False)
     version = models.ForeignKey(ProcessVersion, on_delete=models.PROTECT, related_name="runs")
     name = models.CharField(max_length=200)
     trigger = models.CharField(max_length=12, choices=Trigger.choices, default=Trigger.MANUAL)
@@ -364,6 +364,7 @@ class Run(CompanyOwned):
             models.Index(fields=["company", "status", "-number"], name="runs_by_status"),
             models.Index(fields=["company", "name"], name="runs_by_name"),
             models.Index(fields=["process", "-number"], name="runs_of_a_process"),
+            models.Index(fields=["company", "process", "status", "-number"], name="runs_of_a_process_by_status"),
             # Not partial: SQLite proves a condition only where the query spells it out.
             models.Index(fields=["status", "process", "exclusive", "id"], name="runs_in_line"),
             # Partial: nearly no run has a parent, and SQLite would look for those without one here.

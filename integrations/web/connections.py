@@ -1,5 +1,6 @@
 """Connections: named settings and secrets for one outside system, made from a connector."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,8 +19,7 @@ from integrations.connectors.registry import CONNECTORS
 from integrations.connectors.spec import Connector, FieldKind
 from integrations.engine.errors import WaybillError
 from integrations.forms.connection import ConnectionForm
-from integrations.models import Connection, Process, Run
-from integrations.models.run import ENDED
+from integrations.models import Connection, Process, ProcessVersion, Run
 from integrations.runs.connections import opened
 
 DOTS = "••••••"
@@ -39,7 +39,8 @@ class Row:
 @requires(Role.VIEWER)
 def connections(request: Request) -> HttpResponse:
     """List the company's connections: what each points at, and where it is used."""
-    rows = [_row(connection) for connection in Connection.objects.select_related("company")]
+    used_by = _users()
+    rows = [_row(connection, used_by) for connection in Connection.objects.select_related("company")]
     return render(
         request,
         "connections/connections.html",
@@ -186,20 +187,29 @@ def points_at(connection: Connection, connector: Connector | None) -> str:
     return " · ".join([word for word in words if word][:3])
 
 
-def _row(connection: Connection) -> Row:
+def _row(connection: Connection, used_by: dict[str, list[Process]]) -> Row:
     connector = CONNECTORS.get(connection.connector)
     title = connector.title if connector else connection.connector
-    return Row(connection, title, points_at(connection, connector), _users_of(connection))
+    return Row(connection, title, points_at(connection, connector), used_by.get(str(connection.public_id), []))
 
 
 def _users_of(connection: Connection) -> list[Process]:
-    """Processes that name the connection now, or have a run under way that does."""
-    key = str(connection.public_id)
-    unfinished = Run.objects.exclude(status__in=ENDED)
-    running = unfinished.filter(version__plan_json__source__connection=key) | unfinished.filter(
-        version__plan_json__destination__connection=key
-    )
-    return list(Process.objects.that_use(connection) | Process.objects.filter(pk__in=running.values("process")))
+    return _users().get(str(connection.public_id), [])
+
+
+def _users() -> dict[str, list[Process]]:
+    """Give by connection the processes that name it now, or have a run under way that does."""
+    running = ProcessVersion.objects.filter(pk__in=Run.objects.unfinished().values("version"))
+    naming: dict[str, set[int]] = defaultdict(set)
+    for plans, process, plan in (
+        (Process.objects.all(), "pk", "draft"),
+        (ProcessVersion.objects.that_are_newest() | running, "process", "plan_json"),
+    ):
+        for end in ("source", "destination"):
+            for key, pk in plans.values_list(f"{plan}__{end}__connection", process):
+                naming[key].add(pk)
+    known = {process.pk: process for process in Process.objects.defer("draft", "target_profile")}
+    return {key: [known[pk] for pk in known if pk in pks] for key, pks in naming.items() if key}
 
 
 def _page(

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import OuterRef, Subquery
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -32,7 +32,6 @@ from integrations.forms.surroundings import (
     source_kinds,
 )
 from integrations.models import Connection, Process, ProcessVersion, Run
-from integrations.models.run import ENDED
 from integrations.runs import preview
 from integrations.web.editor import (
     catch_up,
@@ -101,7 +100,8 @@ def processes(request: Request) -> HttpResponse:
 def _rows(page: list[Process]) -> list[Row]:
     """Gather what the list shows of these processes, in three queries however many there are."""
     newest = {v.process_id: v for v in ProcessVersion.objects.that_are_newest().filter(process__in=page)}
-    last = Run.objects.filter(process__in=page).values("process").annotate(last=Max("id")).values("last")
+    newest_run = Run.objects.filter(process=OuterRef("pk")).order_by("-number").values("pk")[:1]
+    last = Process.objects.filter(pk__in=[process.pk for process in page]).values(last=Subquery(newest_run))
     runs = {run.process_id: run for run in Run.objects.filter(pk__in=last)}
     names = {str(key): name for key, name in Connection.objects.values_list("public_id", "name")}
     sources, destinations = source_kinds(), destination_kinds()
@@ -225,7 +225,7 @@ def _details_page(
         saves_tab=True,
         form=form,
         run_count=runs.count(),
-        unfinished=runs.exclude(status__in=ENDED).count(),
+        unfinished=runs.unfinished().count(),
         **more,
     )
     return respond(request, "details", context, status)
@@ -360,7 +360,7 @@ def trash(request: Request, public_id: UUID) -> HttpResponse:
     if not changed:
         messages.error(request, f"{who_saved(process)} meanwhile. Nothing was changed; look at it again.")
         return redirect("process", public_id)
-    under_way = Run.objects.filter(process=process).exclude(status__in=ENDED).count()
+    under_way = Run.objects.unfinished().filter(process=process).count()
     going_on = f" {under_way} unfinished {'run goes' if under_way == 1 else 'runs go'} on." if under_way else ""
     messages.success(request, f"{process.name} is in the trash.{going_on}")
     return redirect("processes")

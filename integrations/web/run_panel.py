@@ -32,7 +32,7 @@ def choose(request: Request) -> HttpResponse:
     """Step 1, *Select*: the integrations that can run, the last used first, found by name."""
     query = request.GET.get("q", "").strip()[:200]
     runnable = Exists(ProcessVersion.objects.filter(process=OuterRef("pk")))
-    newest = Run.objects.filter(process=OuterRef("pk")).order_by("-pk").values("queued_at")[:1]
+    newest = Run.objects.filter(process=OuterRef("pk")).order_by("-number").values("queued_at")[:1]
     ready = Process.objects.filter(runnable, trashed_at=None, is_active=True).annotate(last_run_at=Subquery(newest))
     found = ready.filter(name__icontains=query) if query else ready
     last_used_first = found.order_by(F("last_run_at").desc(nulls_last=True), "name")

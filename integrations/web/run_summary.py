@@ -95,7 +95,7 @@ def summary(request: Request, number: int) -> HttpResponse:
         "stages": _stages(run),
         "handovers": LogEntry.objects.filter(run=run, stage=HANDOVER).order_by("pk")[:HANDOVERS_SHOWN],
         "comparison": None if run.is_open else _comparison(run),
-        "children": Run.objects.filter(parent=run).order_by("number")[:50],
+        "children": Run.objects.filter(parent=run).order_by("pk")[:50],
         "outcomes": [(outcome, _value_at_fault(run, outcome)) for outcome in outcomes],
         "ended": not run.is_open,
     }

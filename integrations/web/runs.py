@@ -1,11 +1,15 @@
-"""The list of runs: live, filtered by the address, paged by key so that a million runs cost no more than fifty."""
+"""The list of runs: live, filtered by the address, paged by key so that a million runs cost no more than fifty.
+
+Filters that no index serves look at so many runs at once; *Older* goes on from there.
+"""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -21,6 +25,7 @@ from integrations.web.tags import duration
 
 A_PAGE = 50
 COUNT_UP_TO = 1_000
+SOUGHT_AT_ONCE = 50_000
 STATUSES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("", "All", "", ()),
     ("in-progress", "In-Progress", "loader-2", OPEN),
@@ -31,6 +36,7 @@ STATUSES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 )
 PERIODS = {"day": ("Last 24 hours", 1), "week": ("Last 7 days", 7), "month": ("Last 30 days", 30)}
 FILTERS = ("status", "process", "trigger", "by", "period", "q")
+WITHOUT_INDEX = ("trigger", "by", "q")
 CHOICES_LISTED = 200
 
 
@@ -75,17 +81,27 @@ class Line:
         return f"{self.doing}, about {duration(self.left)} left" if self.left else self.doing
 
 
+@dataclass(frozen=True)
+class Page:
+    """A page of runs, and the numbers from which newer and older ones are reached. `sought` is the first and the last
+    number that were looked at; None when it was all of them."""
+
+    runs: list[Run]
+    newer: int | None
+    older: int | None
+    sought: tuple[int, int] | None
+
+
 @require_GET
 @requires(Role.VIEWER)
 def runs(request: Request) -> HttpResponse:
     """List runs, the newest first; `run` in the address is the selected one. With htmx only the live part is given."""
     wanted = {name: request.GET.get(name, "").strip()[:200] for name in FILTERS}
-    found = _filtered(wanted)
-    listed, newer, older = _page(request, found)
-    picked = next((run for run in listed if str(run.number) == request.GET.get("run")), None)
-    pills = _pills(wanted)
+    page = _page(request, wanted)
+    picked = next((run for run in page.runs if str(run.number) == request.GET.get("run")), None)
+    pills = _pills(wanted, page.sought)
     context = {
-        "lines": [line_of(run) for run in listed],
+        "lines": [line_of(run) for run in page.runs],
         "picked": picked,
         "ledger": ledger_of(picked) if picked else None,
         "pills": pills,
@@ -94,9 +110,10 @@ def runs(request: Request) -> HttpResponse:
         "wanted": wanted,
         "filtered": any(wanted.values()),
         "now": timezone.now(),
-        "newer": f"?{urlencode({**_only(wanted), 'after': newer})}" if newer else "",
-        "older": f"?{urlencode({**_only(wanted), 'before': older})}" if older else "",
-        "live": any(run.is_open for run in listed) or not newer,
+        "sought": page.sought,
+        "newer": f"?{urlencode({**_only(wanted), 'after': page.newer})}" if page.newer is not None else "",
+        "older": f"?{urlencode({**_only(wanted), 'before': page.older})}" if page.older is not None else "",
+        "live": any(run.is_open for run in page.runs) or page.newer is None,
         "here": request.get_full_path(),
         "may_run": Role(request.membership.role).includes(Role.OPERATOR),
     }
@@ -139,13 +156,13 @@ def _filtered(wanted: dict[str, str]) -> QuerySet[Run]:
     if statuses:
         found = found.filter(status__in=statuses)
     if wanted["process"]:
-        found = found.filter(process__name=wanted["process"])
+        found = found.filter(process__public_id=wanted["process"]) if is_uuid(wanted["process"]) else found.none()
     if wanted["trigger"]:
         found = found.filter(trigger=wanted["trigger"])
     if wanted["by"]:
         found = found.filter(requested_by__email=wanted["by"])
     if wanted["period"] in PERIODS:
-        found = found.filter(queued_at__gte=timezone.now() - timedelta(days=PERIODS[wanted["period"]][1]))
+        found = _since(found, timezone.now() - timedelta(days=PERIODS[wanted["period"]][1]))
     if wanted["q"]:
         said = Q(name__icontains=wanted["q"]) | Q(reason__icontains=wanted["q"])
         said |= Q(source_file__name__icontains=wanted["q"])
@@ -155,42 +172,70 @@ def _filtered(wanted: dict[str, str]) -> QuerySet[Run]:
     return found
 
 
-def _page(request: Request, found: QuerySet[Run]) -> tuple[list[Run], int | None, int | None]:
-    """Give a page of runs, and the numbers from which newer and older ones are reached."""
-    before, after = (request.GET.get(name, "") for name in ("before", "after"))
-    if after.isdecimal() and len(after) < 18:
-        listed = list(found.filter(number__gt=int(after)).order_by("number")[: A_PAGE + 1])
-        newer = listed[A_PAGE - 1].number if len(listed) > A_PAGE else None
+def _since(found: QuerySet[Run], moment: datetime) -> QuerySet[Run]:
+    """Runs requested since then, found by number: together with it, the indexes of all other filters serve."""
+    later = Run.objects.filter(queued_at__gte=moment).order_by("queued_at", "pk")
+    first = later.values_list("number", flat=True).first()
+    # Not “at or after”: that would bring back the index by time, and with it a walk through the whole period.
+    return found.none() if first is None else found.filter(number__gte=first).exclude(queued_at__lt=moment)
+
+
+def _page(request: Request, wanted: dict[str, str]) -> Page:
+    before, after = (_number(request.GET.get(name, "")) for name in ("before", "after"))
+    newest = Run.objects.order_by("-number").values_list("number", flat=True).first() or 0
+    found, sought = _filtered(wanted), None
+    low, high = (after + 1, newest) if after is not None else (1, newest if before is None else before - 1)
+    if any(wanted[name] for name in WITHOUT_INDEX):
+        low, high = (low, low + SOUGHT_AT_ONCE - 1) if after is not None else (high - SOUGHT_AT_ONCE + 1, high)
+        sought = max(low, 1), high
+    found = found.filter(number__gte=low, number__lte=high)
+    if after is not None:
+        listed = list(found.order_by("number")[: A_PAGE + 1])
+        newer = listed[A_PAGE - 1].number if len(listed) > A_PAGE else high if high < newest else None
         listed = listed[:A_PAGE][::-1]
-        return listed, newer, listed[-1].number if listed else None
-    if before.isdecimal() and len(before) < 18:
-        found = found.filter(number__lt=int(before))
-    else:
-        before = ""
+        return Page(listed, newer, listed[-1].number if listed else low, sought)
     listed = list(found.order_by("-number")[: A_PAGE + 1])
-    older = listed[A_PAGE - 1].number if len(listed) > A_PAGE else None
+    older = listed[A_PAGE - 1].number if len(listed) > A_PAGE else low if low > 1 else None
     listed = listed[:A_PAGE]
-    return listed, listed[0].number if before and listed else None, older
+    newer = None if before is None else listed[0].number if listed else high
+    return Page(listed, newer, older, sought)
 
 
-def _pills(wanted: dict[str, str]) -> list[Pill]:
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 18 else None
+
+
+def _pills(wanted: dict[str, str], sought: tuple[int, int] | None) -> list[Pill]:
     """Count each status within the other filters, but never further than a person would."""
+    counts = None if sought is None else _counted(wanted, sought)
     pills = []
-    for key, label, icon, _ in STATUSES:
+    for key, label, icon, statuses in STATUSES:
         choice = {**wanted, "status": key}
-        counted = len(_filtered(choice).order_by().values_list("pk", flat=True)[: COUNT_UP_TO + 1])
-        count = f"{COUNT_UP_TO:,}+" if counted > COUNT_UP_TO else f"{counted:,}"
+        if counts is None:
+            counted = len(_filtered(choice).order_by().values_list("pk", flat=True)[: COUNT_UP_TO + 1])
+            more = counted > COUNT_UP_TO
+        else:
+            counted = sum(count for status, count in counts.items() if status in statuses or not statuses)
+            more = sought is not None and sought[0] > 1
+        count = f"{min(counted, COUNT_UP_TO) if counts is None else counted:,}{'+' if more else ''}"
         pills.append(Pill(label, icon, _address(choice), count, key == wanted["status"]))
     return pills
 
 
+def _counted(wanted: dict[str, str], sought: tuple[int, int]) -> dict[str, int]:
+    """Count by status what fits the other filters among the runs that the page looks at, in one pass."""
+    found = _filtered({**wanted, "status": ""}).filter(number__gte=sought[0], number__lte=sought[1])
+    return dict(found.order_by().values_list("status").annotate(Count("pk")))
+
+
 def _filters(request: Request, wanted: dict[str, str]) -> list[Filter]:
     """Give the pills that narrow the list further, each with what it offers."""
-    names = Process.objects.filter(trashed_at=None).order_by("name").values_list("name", flat=True)[:CHOICES_LISTED]
+    kept = Process.objects.kept().order_by("name").values_list("public_id", "name")
+    names = {str(public_id): name for public_id, name in kept[:CHOICES_LISTED]}
     members = Membership.objects.filter(company=request.company).select_related("user").order_by("user__email")
     offered: tuple[tuple[str, str, dict[str, str]], ...] = (
         ("period", "Any time", {key: label for key, (label, _) in PERIODS.items()}),
-        ("process", "Integration", {name: name for name in names}),
+        ("process", "Integration", names),
         ("trigger", "Trigger", {str(value): str(label) for value, label in Trigger.choices}),
         ("by", "By whom", {item.user.email: str(item.user) for item in members[:CHOICES_LISTED]}),
     )
@@ -198,12 +243,27 @@ def _filters(request: Request, wanted: dict[str, str]) -> list[Filter]:
         Filter(
             key,
             label,
-            chosen=choices.get(wanted[key], wanted[key]),
+            chosen=choices.get(wanted[key]) or _named(key, wanted[key]),
             url=_address({**wanted, key: ""}),
             choices=tuple((words, _address({**wanted, key: value})) for value, words in choices.items()),
         )
         for key, label, choices in offered
     ]
+
+
+def _named(key: str, value: str) -> str:
+    """Give the words for a choice that is not offered, such as a process in the trash."""
+    if key != "process" or not is_uuid(value):
+        return value
+    return Process.objects.filter(public_id=value).values_list("name", flat=True).first() or value
+
+
+def is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _address(wanted: dict[str, str]) -> str:

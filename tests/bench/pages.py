@@ -24,6 +24,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--times", type=int, default=15)
     parser.add_argument("--line", type=int, default=5_000, help="runs of one process that wait in line")
+    parser.add_argument("--only", default="", help="measure pages only, those whose address holds this")
     parser.add_argument("--url", default="", help="a PostgreSQL instead of SQLite")
     return parser.parse_args()
 
@@ -183,6 +184,8 @@ def pages(client: Client) -> None:
         "/metrics/": {},
     }
     for address, headers in addresses.items():
+        if OPTIONS.only not in address:
+            continue
         path = address.removesuffix(" (live refresh)")
         measure(address.replace(str(process.public_id), "…"), lambda p=path, h=headers: seen(client, p, h))
 
@@ -256,8 +259,9 @@ def main() -> None:
             fill(OPTIONS.runs)
         say(f"{Run.objects.count():,} runs on {connection.vendor} in {FOLDER}, {time.perf_counter() - began:.0f} s")
         say(f"{'milliseconds':<48} {'median':>9} {'95th':>9}")
-        looks()
-        line(OPTIONS.line)
+        if not OPTIONS.only:
+            looks()
+            line(OPTIONS.line)
         client = Client(headers={"host": "localhost"})
         client.force_login(User.objects.get(email=ADA))
         pages(client)

@@ -1,5 +1,6 @@
 """The list of runs: what stands in it, how it is filtered and paged, and what it costs."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -87,11 +88,45 @@ def test_filters_go_together_and_live_in_the_address(
     ended(process), ended(other, RunStatus.FAILED)
     ended(process, RunStatus.FAILED, queued_at=timezone.now() - timedelta(days=3))
     client.force_login(vera)
-    query = "?status=failed&process=CUSTOMERS_TO_CRM&period=day"
+    query = f"?status=failed&process={process.public_id}&period=day"
     assert listed(client, query) == [wanted.number]
     pills = {pill.label: pill for pill in client.get(f"/runs/{query}").context["pills"]}
     assert pills["Failed"].current and pills["Failed"].count == "1"
-    assert "process=CUSTOMERS_TO_CRM" in pills["Completed"].url, "a pill keeps the other filters"
+    assert f"process={process.public_id}" in pills["Completed"].url, "a pill keeps the other filters"
+
+
+def test_the_process_of_a_filter_is_known_by_its_name_even_in_the_trash(
+    client: Client, vera: User, process: Process, company: Company
+) -> None:
+    with scope(company=company):
+        Process.objects.update(trashed_at=timezone.now())
+    client.force_login(vera)
+    chosen = {item.key: item.chosen for item in client.get(f"/runs/?process={process.public_id}").context["filters"]}
+    assert chosen["process"] == "CUSTOMERS_TO_CRM"
+
+
+def test_the_runs_of_a_process_are_reached_from_its_details(client: Client, vera: User, process: Process) -> None:
+    run = ended(process)
+    client.force_login(vera)
+    details = client.get(f"/processes/{process.public_id}/").content.decode()
+    (query,) = re.findall(r'href="/runs/(\?process=[^"]+)"', details)
+    assert listed(client, query) == [run.number]
+
+
+def test_a_search_goes_on_among_older_runs(
+    client: Client, vera: User, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrations.web.runs.SOUGHT_AT_ONCE", 3)
+    old = ended(process, name="Monday customers")
+    newest = [ended(process) for _ in range(4)][-1]
+    client.force_login(vera)
+    first = client.get("/runs/?q=monday")
+    assert first.context["lines"] == [] and first.context["sought"] == (newest.number - 2, newest.number)
+    assert f"Among runs {newest.number - 2} to {newest.number} none fits" in first.content.decode()
+    second = client.get(f"/runs/{first.context['older']}")
+    assert [line.run for line in second.context["lines"]] == [old]
+    assert second.context["newer"] == f"?q=monday&after={old.number}"
+    assert listed(client, second.context["newer"]) == []
 
 
 def test_every_run_is_on_exactly_one_page(client: Client, vera: User, process: Process) -> None:
