@@ -49,3 +49,35 @@ for (const grid of document.querySelectorAll("[data-grid]")) {
     if (event.target.matches("input, textarea")) event.target.dataset.editing = "yes";
   });
 }
+
+// The grid shows what is looked for: by the name of the target or the source column, and by what is still to be done.
+const sift = document.querySelector("[data-sift]");
+const pills = [...document.querySelectorAll("[data-only]")];
+const fields = [...document.querySelectorAll("tr[data-field]")];
+const lacks = {
+  unmapped: (row) => !row.querySelector(".kind select").value,
+  required: (row) => "required" in row.dataset,
+};
+
+function siftFields() {
+  const words = sift.value.trim().toLowerCase();
+  const only = pills.filter((pill) => pill.getAttribute("aria-pressed") === "true").map((pill) => lacks[pill.dataset.only]);
+  for (const row of fields) {
+    const names = `${row.dataset.field} ${row.querySelector(".of-column select")?.value}`.toLowerCase();
+    row.hidden = !names.includes(words) || only.some((fits) => !fits(row));
+  }
+  for (const pill of pills) pill.querySelector("span").textContent = fields.filter(lacks[pill.dataset.only]).length;
+}
+
+if (sift) {
+  sift.addEventListener("input", siftFields);
+  sift.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+  document.querySelector("[data-grid]").addEventListener("change", siftFields);
+  for (const pill of pills) {
+    pill.addEventListener("click", () => {
+      pill.setAttribute("aria-pressed", String(pill.getAttribute("aria-pressed") !== "true"));
+      siftFields();
+    });
+  }
+  siftFields();
+}

@@ -101,6 +101,24 @@ def test_the_grid_is_filled_with_the_keyboard_alone(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_grid_shows_what_is_looked_for_and_what_is_left_to_map(
+    signed_in: Page, live_server: Any, company: Company, tmp_path: Path, settings: Any, client: Client
+) -> None:
+    page, process = signed_in, _mapped_process(client, company, tmp_path, settings)
+    page.goto(f"{live_server.url}/processes/{process.public_id}/integration/1/mapping/")
+    fields = page.locator("tr[data-field]:visible")
+    expect(fields).to_have_count(4)
+
+    page.get_by_label("Find a target or source column").fill("customer n")
+    expect(fields).to_have_count(1)
+    expect(fields.first).to_contain_text("customer_number")
+    page.get_by_label("Find a target or source column").fill("")
+    page.get_by_role("button", name="Unmapped 1").click()
+    expect(fields).to_have_count(1)
+    expect(fields.first).to_contain_text("note")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_click_on_a_column_puts_it_into_the_code(
     signed_in: Page, live_server: Any, company: Company, tmp_path: Path, settings: Any, client: Client
 ) -> None:
