@@ -124,6 +124,15 @@ def test_a_company_that_is_not_ones_own_cannot_be_switched_to(client: Client, ve
     assert switch(client, wanted).status_code == 404
 
 
+def test_another_company_cannot_be_switched_to_even_by_its_customer_id(client: Client, vera: User) -> None:
+    client.force_login(vera)
+
+    response = switch(client, factories.make_company("Elsewhere Ltd"))
+
+    assert response.status_code == 404
+    assert "Elsewhere" not in client.get(reverse("runs")).content.decode()
+
+
 def test_a_session_that_names_a_left_company_falls_back_to_another(
     client: Client, vera: User, company: Company, northwind: Company
 ) -> None:

@@ -84,6 +84,17 @@ def test_a_wrong_link_says_so_in_plain_words(client: Client, link: str, token: s
     assert not User.objects.exists()
 
 
+def test_a_link_that_ended_meanwhile_makes_nobody(link: str) -> None:
+    """Read in a page that is still open, sent after another start offered a newer one."""
+    first_visit.owner_link()
+
+    token = link.rstrip("/").rsplit("/", 1)[-1]
+    made = first_visit.redeem(token, email="olga@install.test", name="Olga", password=PERSON["password"])
+
+    assert made is None
+    assert not User.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("password", "sentence"),
     [
