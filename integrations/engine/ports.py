@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -175,8 +174,3 @@ class TaskResult(StrEnum):
     GO_ON = "go_on"
     QUIT = "quit"
     CANCEL = "cancel"
-
-
-class Clock(Protocol):
-    def now(self) -> datetime:
-        """The present, aware, UTC."""

@@ -117,17 +117,27 @@ def _pattern(form: str) -> str:
     picture = ORDERS.get(form.strip().upper(), form.strip())
     if not picture or picture == ORDERS["YMD"]:
         return ""
-    if "%" in picture:
-        return picture
     pattern = picture
-    for token, code in TOKENS:
-        pattern = pattern.replace(token, code)
-    if not {"%d", "%m"} <= set(re.findall("%[a-zA-Z]", pattern)):
+    if "%" not in picture:
+        for token, code in TOKENS:
+            pattern = pattern.replace(token, code)
+    if not _tells_a_day(pattern):
         raise DefinitionError(
             f"“{form}” is no date format. Write it as DD.MM.YYYY, MM/DD/YYYY or YYYY-MM-DD hh:mm:ss.",
             code="definition.date",
         )
     return pattern
+
+
+def _tells_a_day(pattern: str) -> bool:
+    """True when a date that is written by `pattern` can be read by it, day and month."""
+    day = datetime(2026, 11, 24)
+    try:
+        read = datetime.strptime(day.strftime(pattern), pattern)
+    except (ValueError, re.error):
+        # A part that stands there twice is a fault of the expression that strptime makes of it.
+        return False
+    return (read.month, read.day) == (day.month, day.day)
 
 
 def _date(value: Any, *, pattern: str, form: str) -> date | None:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from integrations.connectors.spec import DestinationKind, SourceKind, TargetField
-from integrations.engine.plan import ColumnType, FieldMap, Line, Plan, WriteMode
+from integrations.engine.errors import DefinitionError
+from integrations.engine.plan import ColumnType, FieldMap, Line, Plan, ValueType, WriteMode
+from integrations.engine.typed import converter
+from integrations.scripting.names import mentioned, token
 
 NEEDS_KEYS = frozenset({WriteMode.UPSERT, WriteMode.UPDATE, WriteMode.DELETE})
 
@@ -74,9 +77,46 @@ def _source(plan: Plan, around: Surroundings) -> Iterator[Problem]:
         how = "Upload a sample file" if kind.takes_file else "Read them from the connection"
         yield Problem(sentence=f"The columns of the source are not known yet. {how}.", tab="source")
         return
+    yield from _columns(plan, names)
+
+
+def _columns(plan: Plan, names: Sequence[str]) -> Iterator[Problem]:
     for key in plan.key_fields:
         if key not in names:
             yield Problem(sentence=f"Key field {key} is not a column of the source{_hint(key, names)}.", tab="source")
+    for column in plan.source.columns:
+        kinds = [
+            column.type,
+            *(item.type for item in _fields(plan, ColumnType.SOURCE_COLUMN) if item.value == column.name),
+        ]
+        if complaint := next(filter(None, (_format_complaint(kind, column.format) for kind in kinds)), ""):
+            yield Problem(sentence=f"Column {column.name}: {complaint}", tab="source")
+    yield from _namesakes(plan, names)
+
+
+def _namesakes(plan: Plan, names: Sequence[str]) -> Iterator[Problem]:
+    """Two columns that a script knows by one name: it could not say which one it means."""
+    known: dict[str, str] = {}
+    scripts = [item.value for item in _fields(plan, ColumnType.CALCULATION)]
+    scripts += [line.restriction for line in plan.lines if line.restriction]
+    looked_at = {names[index] for index in mentioned(scripts, names)}
+    for name in names:
+        other = known.setdefault(token(name), name)
+        if other != name and looked_at & {name, other}:
+            sentence = f"Scripts know {other} and {name} by one name, this.{token(name)}. Rename one in the source."
+            yield Problem(sentence=sentence, tab="source")
+
+
+def _fields(plan: Plan, kind: ColumnType) -> list[FieldMap]:
+    return [item for line in plan.lines for item in line.fields if item.column_type is kind]
+
+
+def _format_complaint(kind: ValueType, form: str) -> str:
+    try:
+        converter(kind, form)
+    except DefinitionError as error:
+        return error.sentence
+    return ""
 
 
 def _target(plan: Plan, around: Surroundings) -> Iterator[Problem]:

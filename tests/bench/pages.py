@@ -39,9 +39,9 @@ os.environ.update(
     DJANGO_SETTINGS_MODULE="config.settings",
 )
 
-import config  # noqa: F401  isort: skip  (a sound SQLite before Django imports one)
+import config  # noqa: E402, F401  isort: skip  (a sound SQLite before Django imports one)
 
-import django
+import django  # noqa: E402
 
 django.setup()
 

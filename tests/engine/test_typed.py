@@ -74,3 +74,9 @@ def test_a_format_without_day_and_month_is_no_date_format() -> None:
 )
 def test_a_computed_value_becomes_the_text_a_person_expects(value: Any, text: str | None) -> None:
     assert as_text(value) == text
+
+
+@pytest.mark.parametrize("form", ["DD.MM.DD", "%d.%m.%d", "%Q", "YYYY", "hh:mm", "DD.YYYY"])
+def test_a_format_that_no_date_can_be_read_by_is_refused_with_a_sentence(form: str) -> None:
+    with pytest.raises(DefinitionError, match="is no date format"):
+        converter(ValueType.DATE, form)

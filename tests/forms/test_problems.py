@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from integrations.engine.plan import ColumnType, DestinationSpec, FieldMap, Plan, SourceSpec, WriteMode
+from integrations.engine.plan import (
+    Column,
+    ColumnType,
+    DestinationSpec,
+    FieldMap,
+    Plan,
+    SourceSpec,
+    ValueType,
+    WriteMode,
+)
 from integrations.forms.problems import problems_of
 from tests.forms.kinds import CRM, around, customers
 
@@ -161,3 +170,23 @@ def test_a_line_without_a_target_leads_to_the_target_tab_only_once() -> None:
     (problem,) = problems_of(plan, around())
 
     assert (problem.tab, problem.line, problem.sentence) == ("target", 2, "Line Items has no target.")
+
+
+def test_a_date_format_that_cannot_be_read_is_said_where_it_stands() -> None:
+    plan = with_fields(FieldMap(target="customer_number", value="CustomerNumber", type=ValueType.DATE))
+    columns = tuple(replace(column, format="DD.MM.DD") for column in plan.source.columns)
+    found = problems_of(replace(plan, source=replace(plan.source, columns=columns)), around())
+
+    problem = next(problem for problem in found if problem.sentence.startswith("Column CustomerNumber: "))
+    assert "“DD.MM.DD” is no date format" in problem.sentence and problem.tab == "source"
+
+
+def test_two_columns_of_one_name_in_scripts_are_said_once_a_script_looks_at_one() -> None:
+    columns = (Column(name="CustomerNumber"), Column(name="A B"), Column(name="A_B"))
+    silent = customers(source=replace(customers().source, columns=columns))
+    clash = "Scripts know A B and A_B by one name, this._A_B. Rename one in the source."
+    assert clash not in sentences(silent)
+
+    script = FieldMap(target="name", column_type=ColumnType.CALCULATION, value="return this._A_B")
+    line = replace(silent.lines[0], fields=(*silent.lines[0].fields, script))
+    assert clash in sentences(replace(silent, lines=(line,)))
