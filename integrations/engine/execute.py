@@ -358,7 +358,7 @@ class _Execution:
         self._position = Position(
             segments=number,
             documents=before.documents + len(batch.documents),
-            errors=before.errors + sum(bucket in ERRORS for bucket in delivery.buckets),
+            errors=before.errors + sum(map(ERRORS.__contains__, delivery.buckets)),
         )
 
     def _follow(self, batch: MappedBatch, delivery: Delivery) -> None:

@@ -227,7 +227,7 @@ class RunJournal:
             last_document=segment.first_document + len(keys) - 1,
             documents=documents,
             rows=rows,
-            lines=[{str(bucket): count for bucket, count in line.items()} for line in segment.line_counts],
+            lines=[_by_word(line) for line in segment.line_counts],
             keys=pack_keys(keys, segment.buckets),
             key_filter=make_filter(keys),
         )
@@ -264,7 +264,7 @@ class RunJournal:
 
 def pack_keys(keys: Iterable[str], buckets: Iterable[Bucket]) -> bytes:
     """Pack the keys of a segment and the bucket of each (see `LedgerSegment.keys`)."""
-    letters = "".join(LETTERS[bucket] for bucket in buckets)
+    letters = "".join(map(LETTERS.__getitem__, buckets))
     return zlib.compress(json.dumps(list(keys)).encode() + b"\0" + letters.encode(), level=1)
 
 
@@ -295,13 +295,17 @@ def _plain(value: Any) -> Any:
     return storable(str(value))
 
 
-def _counted(segment: Segment) -> tuple[Counter[str], Counter[str]]:
-    documents: Counter[str] = Counter()
-    rows: Counter[str] = Counter()
+def _counted(segment: Segment) -> tuple[dict[str, int], dict[str, int]]:
+    documents = Counter(segment.buckets)
+    rows = Counter(documents)
     for document, bucket in zip(segment.documents, segment.buckets, strict=True):
-        documents[str(bucket)] += 1
-        rows[str(bucket)] += len(document.row_numbers)
-    return documents, rows
+        if (more := len(document.row_numbers) - 1) > 0:
+            rows[bucket] += more
+    return _by_word(documents), _by_word(rows)
+
+
+def _by_word(counts: Mapping[Bucket, int]) -> dict[str, int]:
+    return {str(bucket): count for bucket, count in counts.items()}
 
 
 def _named(run: Run) -> str:

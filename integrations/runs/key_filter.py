@@ -3,11 +3,10 @@
 With four probes about one look in eighty is in vain; a million documents cost a little over a megabyte.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import blake2b
 
 BITS_A_KEY = 10
-PROBES = 4
 ONE = ord("1")
 
 
@@ -18,9 +17,8 @@ def make_filter(keys: Iterable[str]) -> bytes:
     # A byte for every bit, put together at the end: a third of the time that setting bits takes.
     flags = bytearray(b"0") * size
     for key in listed:
-        first, step = _halves(key)
-        for probe in range(PROBES):
-            flags[(first + probe * step) % size] = ONE
+        for place in _places(key, size):
+            flags[place] = ONE
     return int(flags[::-1], 2).to_bytes(size // 8, "little") if flags else b""
 
 
@@ -31,13 +29,9 @@ def may_hold(key_filter: bytes, key: str) -> bool:
     )
 
 
-def _places(key: str, size: int) -> Iterator[int]:
-    first, step = _halves(key)
-    return ((first + probe * step) % size for probe in range(PROBES))
-
-
-def _halves(key: str) -> tuple[int, int]:
+def _places(key: str, size: int) -> tuple[int, int, int, int]:
     """Two halves of one digest make all probes (Kirsch and Mitzenmacher, 2006)."""
     digest = int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
     # Odd, so that the probes of a key do not fall on each other.
-    return digest >> 32, digest & 0xFFFFFFFF | 1
+    first, step = digest >> 32, digest & 0xFFFFFFFF | 1
+    return first % size, (first + step) % size, (first + 2 * step) % size, (first + 3 * step) % size

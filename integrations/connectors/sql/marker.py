@@ -99,7 +99,7 @@ def packed(delivery: Delivery) -> str:
         for index, p in delivery.problems.items()
     }
     lines = [{LETTERS[bucket]: count for bucket, count in line.items()} for line in delivery.line_counts]
-    whole = ["".join(LETTERS[bucket] for bucket in delivery.buckets), problems, lines]
+    whole = ["".join(map(LETTERS.__getitem__, delivery.buckets)), problems, lines]
     return base64.b85encode(zlib.compress(json.dumps(whole).encode(), level=1)).decode()
 
 
