@@ -17,6 +17,7 @@ from typing import Any
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from integrations.connectors.spec import FieldKind, Setting, SourceContext, SourceKind
 from integrations.connectors.spool import SpooledSource
@@ -129,10 +130,13 @@ class ExcelSource:
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, sheet: str = "Rows") -> int:
-    """Write a workbook of one sheet and give the number of rows. Text stays text: nothing becomes a formula."""
+    """Write a workbook of one sheet and give the number of rows. Text stays text: nothing becomes a formula.
+
+    What a cell cannot hold (control characters, halves of characters) is shown as “�”.
+    """
     book = Workbook(write_only=True)
     page = book.create_sheet(sheet[:SHEET_NAME_CHARS])
-    page.append(list(columns))
+    page.append([_cell(page, name) for name in columns])
     written = 0
     for row in rows:
         page.append([_cell(page, value) for value in row])
@@ -144,7 +148,8 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 def _cell(page: Any, value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    cell = WriteOnlyCell(page, value=value)
+    fitting = ILLEGAL_CHARACTERS_RE.sub("�", value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    cell = WriteOnlyCell(page, value=fitting)
     # Declared as text: a value such as "=1+1" or "00123" is shown as it is.
     cell.data_type = "s"
     cell.number_format = "@"

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice, zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, Max, Min
+from django.db.models import Count, Max, Min, QuerySet
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -17,6 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
+from integrations.connectors.excel import write_rows
 from integrations.connectors.registry import source_kind
 from integrations.connectors.spec import SourceContext
 from integrations.connectors.spool import SpooledSource
@@ -33,6 +36,8 @@ from integrations.web.run_panel import ask, watch
 from integrations.web.runs import STAGES, line_of
 
 ERRORS_A_PAGE = 50
+EXPORTED_LINES = 100_000
+EXPORTED = ("Document", "Key", "Outcome", "Reason", "Column", "The destination said", "Row")
 LINES_A_PAGE = 200
 ROWS_A_PAGE = 100
 SEGMENTS_SUMMED = 5_000
@@ -109,10 +114,8 @@ def summary(request: Request, number: int) -> HttpResponse:
 def errors(request: Request, number: int) -> HttpResponse:
     """The documents that need attention: source values, row, column and reason."""
     run = _found(number)
-    found = _outcomes(run)
     cause = request.GET.get("cause", "")
-    if cause:
-        found = found.filter(cause=cause)
+    found = _outcomes(run, cause)
     after = request.GET.get("after", "")
     if after.isdecimal() and len(after) < 18:
         found = found.filter(document__gt=int(after))
@@ -124,6 +127,40 @@ def errors(request: Request, number: int) -> HttpResponse:
         "more": listed[ERRORS_A_PAGE - 1].document if len(listed) > ERRORS_A_PAGE else None,
     }
     return render(request, "runs/errors.html", context)
+
+
+@require_GET
+@requires(Role.VIEWER)
+def export_errors(request: Request, number: int) -> FileResponse:
+    """The same documents as an Excel workbook: a line for each of their source rows."""
+    run = _found(number)
+    outcomes = _outcomes(run, request.GET.get("cause", ""))
+    columns = list(dict.fromkeys(name for rows in _source_rows(outcomes) for row in rows for name in row["values"]))
+    with TemporaryDirectory(prefix="errors-") as folder:
+        path = Path(folder) / "errors.xlsx"
+        lines = islice(_exported(outcomes, columns), EXPORTED_LINES)
+        write_rows(path, [*EXPORTED, *columns], lines, sheet="Failed documents")
+        # Open, it can be read to its end though its name is gone.
+        file = path.open("rb")
+    return FileResponse(file, as_attachment=True, filename=f"Run {run.number} failed documents.xlsx")
+
+
+def _source_rows(outcomes: QuerySet[DocumentOutcome]) -> Iterator[list[dict[str, Any]]]:
+    return outcomes.values_list("rows", flat=True).iterator(ERRORS_A_PAGE)
+
+
+def _exported(outcomes: QuerySet[DocumentOutcome], columns: Sequence[str]) -> Iterator[list[Any]]:
+    for outcome in outcomes.iterator(ERRORS_A_PAGE):
+        told = [
+            outcome.document,
+            outcome.key,
+            outcome.bucket.capitalize(),
+            outcome.sentence,
+            outcome.column,
+            outcome.answer,
+        ]
+        for row in outcome.rows or [{"number": None, "values": {}}]:
+            yield [*told, row["number"], *(row["values"].get(name) for name in columns)]
 
 
 @require_GET
@@ -250,8 +287,9 @@ def sentence_of(run: Run) -> str:
     return f"{words}."
 
 
-def _outcomes(run: Run) -> Any:
-    return DocumentOutcome.objects.filter(run=run).order_by("document")
+def _outcomes(run: Run, cause: str = "") -> Any:
+    found = DocumentOutcome.objects.filter(run=run).order_by("document")
+    return found.filter(cause=cause) if cause else found
 
 
 def _blamed(run: Run, outcome: DocumentOutcome) -> set[str]:

@@ -28,6 +28,7 @@ urlpatterns = [
     path("runs/<int:number>/summary/", run_summary.summary, name="run-summary"),
     path("runs/<int:number>/details/", run_summary.details, name="run-details"),
     path("runs/<int:number>/errors/", run_summary.errors, name="run-errors"),
+    path("runs/<int:number>/errors/export/", run_summary.export_errors, name="run-errors-export"),
     path("runs/<int:number>/source-file/", run_summary.source_file, name="run-source-file"),
     path("runs/<int:number>/source-file/download/", run_summary.download, name="run-source-download"),
     path("runs/<int:number>/cancel/", run_summary.cancel, name="run-cancel"),

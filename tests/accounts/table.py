@@ -207,6 +207,7 @@ TABLE: dict[str, Row] = {
     "run-summary": Row(least="viewer", args=run),
     "run-details": Row(least="viewer", args=run),
     "run-errors": Row(least="viewer", args=run),
+    "run-errors-export": Row(least="viewer", args=run),
     "run-source-file": Row(least="viewer", args=run),
     "run-source-download": Row(least="viewer", args=run),
     "run-cancel": Row(least="operator", methods=POST, args=queued),

@@ -227,11 +227,19 @@ def test_a_damaged_workbook_is_said_to_be_damaged(tmp_path: Path) -> None:
 
 def test_written_text_never_becomes_a_formula(tmp_path: Path) -> None:
     path = tmp_path / "out.xlsx"
-    assert write_rows(path, ["A", "B"], [["=1+1", "00123"], [5, None]]) == 2
+    assert write_rows(path, ["=A", "B"], [["=1+1", "00123"], [5, None]]) == 2
     page = load_workbook(path).active
     assert page is not None
-    assert [[cell.value for cell in row] for row in page.iter_rows()] == [["A", "B"], ["=1+1", "00123"], [5, None]]
-    assert page["A2"].data_type == "s"
+    assert [[cell.value for cell in row] for row in page.iter_rows()] == [["=A", "B"], ["=1+1", "00123"], [5, None]]
+    assert page["A1"].data_type == page["A2"].data_type == "s"
+
+
+def test_what_no_cell_can_hold_is_written_as_a_sign_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "out.xlsx"
+    write_rows(path, ["A\x00"], [["a\x1bb"], ["half \ud800"], ["whole 😀"]])
+    page = load_workbook(path).active
+    assert page is not None
+    assert [cell.value for row in page.iter_rows() for cell in row] == ["A�", "a�b", "half �", "whole 😀"]
 
 
 # ---- folders, spools, registry ---------------------------------------------------------------------------------------

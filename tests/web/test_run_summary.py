@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django_scopes import scope
+from openpyxl import load_workbook
 
 from accounts.models import Company, User
-from integrations.models import Run, RunStatus
+from integrations.models import DocumentOutcome, Run, RunStatus
 from tests.runs.performing import HEADER, Crm, fresh, performed, process_into, requested
 from tests.web.defining import said
 from tests.web.test_run_panel import words
@@ -74,6 +76,47 @@ def test_failed_documents_are_paged_and_filtered_by_cause(omars: Client, crm: Cr
     assert page(omars, "run-errors", many, "?cause=nothing").context["outcomes"] == []
 
 
+def exported(client: Client, run: Run, tmp_path: Path, query: str = "") -> Any:
+    given = page(client, "run-errors-export", run, query)
+    assert given["Content-Disposition"].startswith("attachment") and ".xlsx" in given["Content-Disposition"]
+    path = tmp_path / "exported.xlsx"
+    path.write_bytes(b"".join(given.streaming_content))
+    sheet = load_workbook(path).active
+    assert sheet is not None
+    return sheet
+
+
+def test_failed_documents_are_exported_as_a_workbook_that_can_be_corrected_and_run(
+    omars: Client, run: Run, tmp_path: Path
+) -> None:
+    assert reverse("run-errors-export", args=[run.number]) in page(omars, "run-errors", run).content.decode()
+    header, *lines = exported(omars, run, tmp_path).iter_rows(values_only=True)
+    assert header == (
+        *("Document", "Key", "Outcome", "Reason", "Column", "The destination said", "Row"),
+        *("CustomerNumber", "Name"),
+    )
+    assert [(line[0], line[1], line[2], line[4], line[6], *line[7:]) for line in lines] == [
+        (2, "00002", "Failed", "Name", 2, "00002", None),
+        (4, "00004", "Failed", "Name", 4, "00004", None),
+    ]
+    assert "is blank" in lines[0][3]
+
+
+def test_an_export_holds_the_cause_that_is_looked_at_and_nothing_else(omars: Client, run: Run, tmp_path: Path) -> None:
+    with scope(company=run.company):
+        cause = DocumentOutcome.objects.filter(run=run).values_list("cause", flat=True)[0]
+    assert exported(omars, run, tmp_path, "?" + urlencode({"cause": cause})).max_row == 3
+    assert exported(omars, run, tmp_path, "?cause=nothing").max_row == 1
+
+
+def test_what_came_from_outside_never_becomes_a_formula_of_an_export(omars: Client, crm: Crm, tmp_path: Path) -> None:
+    evil = "=cmd|'/c calc'!A0"
+    run = performed(process_into(crm, process="EVIL"), f'"{evil}",\n@SUM(1)\x07,\n')
+    cells = [cell for row in exported(omars, run, tmp_path).iter_rows() for cell in row]
+    assert {cell.value for cell in cells} >= {evil, "@SUM(1)�"}
+    assert not [cell for cell in cells if cell.data_type == "f"]
+
+
 def test_what_came_from_outside_is_shown_and_never_becomes_markup(omars: Client, run: Run) -> None:
     for name in ("run-summary", "run-errors", "run-source-file", "run-details"):
         assert "<b>Cara</b>" not in page(omars, name, run).content.decode(), name
@@ -129,5 +172,8 @@ def test_the_summary_stops_asking_once_the_run_has_ended(omars: Client, run: Run
 
 def test_a_run_of_another_company_does_not_exist(client: Client, mallory: User, run: Run) -> None:
     client.force_login(mallory)
-    for name in ("run-summary", "run-errors", "run-details", "run-source-file", "run-source-download", "run-progress"):
+    for name in (
+        *("run-summary", "run-errors", "run-errors-export", "run-details"),
+        *("run-source-file", "run-source-download", "run-progress"),
+    ):
         assert page(client, name, run).status_code == 404, name
