@@ -25,6 +25,8 @@ CPU_SECONDS = 300
 BATCH_ROWS = 2_000
 COLUMNS_CAP = 16_384
 ERRORS = {"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"}
+UNCOMPUTED = "(not computed)"
+"""Stands where a formula has no value yet. Programs write such workbooks; what is meant must not arrive as blank."""
 
 
 class Refused(Exception):
@@ -38,6 +40,7 @@ def main() -> dict[str, Any]:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     from openpyxl import Workbook, load_workbook
 
+    tell_uncomputed()
     warm_up(Workbook, load_workbook)
     with os.fdopen(asked["workbook"], "rb") as workbook, os.fdopen(asked["spool"], "wb") as spooled:
         sys.path.append(asked["locks"])
@@ -53,6 +56,22 @@ def main() -> dict[str, Any]:
         except Exception as error:
             return {"ok": False, "sentence": f"it is damaged ({type(error).__name__}). Save it again in Excel."}
     return {"ok": True}
+
+
+def tell_uncomputed() -> None:
+    """Have the parser tell a formula without a value from an empty cell; by itself it calls both empty."""
+    from openpyxl.worksheet import _reader
+
+    parse = _reader.WorkSheetParser.parse_cell
+
+    def parse_cell(self: Any, element: Any) -> Any:
+        cell = parse(self, element)
+        # A formula that gives an empty text says so ("str").
+        if cell["value"] is None and element.get("t") != "str" and element.find(_reader.FORMULA_TAG) is not None:
+            cell["value"] = UNCOMPUTED
+        return cell
+
+    _reader.WorkSheetParser.parse_cell = parse_cell  # type: ignore[method-assign]
 
 
 def warm_up(workbook: Any, load_workbook: Any) -> None:
@@ -99,10 +118,9 @@ def spool(sheet: Any, spooled: BinaryIO, header_row: int) -> None:
                 continue
             if any(values[width:]):
                 defects[len(batch)] = f"Row {line} has values beside the last named column."
-            wrong = next((value for value in values[:width] if value in ERRORS), None)
+            wrong = next((value for value in values[:width] if value in ERRORS or value is UNCOMPUTED), None)
             if wrong:
-                column = columns[values.index(wrong)]
-                defects[len(batch)] = f"Row {line} holds the Excel error {wrong} in {column}."
+                defects[len(batch)] = defect_of(line, columns[values.index(wrong)], wrong)
             batch.append((values + [""] * width)[:width])
             lines.append(line)
             if len(batch) == BATCH_ROWS:
@@ -111,6 +129,14 @@ def spool(sheet: Any, spooled: BinaryIO, header_row: int) -> None:
                 batch, lines, defects = [], [], {}
         if batch:
             file.write(json.dumps([first, batch, lines, defects]) + "\n")
+
+
+def defect_of(line: int, column: str, wrong: str) -> str:
+    if wrong is UNCOMPUTED:
+        return (
+            f"Row {line} holds a formula in {column} that was never computed. Open the workbook in Excel and save it."
+        )
+    return f"Row {line} holds the Excel error {wrong} in {column}."
 
 
 def header_of(row: Any, number: int) -> list[str]:

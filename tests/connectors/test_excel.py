@@ -38,6 +38,22 @@ def test_a_formula_gives_the_value_that_was_computed(tmp_path: Path) -> None:
     assert read(path, "excel")[1] == [["2.5", "10"]]
 
 
+def test_a_formula_that_was_never_computed_is_a_defect_of_its_row_and_not_blank(tmp_path: Path) -> None:
+    path = workbook(tmp_path, ["Price", "Total"], [2.5, "=A2*4"], [1, 4])
+    assert read(path, "excel")[2] == {
+        1: "Row 2 holds a formula in Total that was never computed. Open the workbook in Excel and save it."
+    }
+
+
+def test_a_formula_that_gives_an_empty_text_is_blank(tmp_path: Path) -> None:
+    path = with_value(workbook(tmp_path, ["Price", "Total"], [2.5, '=IF(A2>1,"","x")']), 'IF(A2&gt;1,"","x")', "")
+    computed = path.with_name("empty.xlsx")
+    with zipfile.ZipFile(path) as packed, zipfile.ZipFile(computed, "w") as whole:
+        for part in packed.infolist():
+            whole.writestr(part, packed.read(part).replace(b'<c r="B2"', b'<c r="B2" t="str"'))
+    assert read(computed, "excel") == (("Price", "Total"), [["2.5", ""]], {})
+
+
 def test_a_merged_cell_holds_its_value_once_at_its_beginning(tmp_path: Path) -> None:
     book = Workbook()
     page = book.active
