@@ -44,6 +44,8 @@ def env_list(name: str) -> list[str]:
     return [part.strip() for part in env(name).split(",") if part.strip()]
 
 
+# What this process writes, rows and files, is read by nobody else on the machine.
+os.umask(0o077)
 DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 try:
     # Rows, files and keys are nobody else's business.
@@ -222,6 +224,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 STATIC_ROOT = Path(env("STATIC_ROOT", str(DATA_DIR / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Only static files are written through a storage, and a web server of another user may serve them.
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o755
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -229,7 +233,7 @@ STORAGES = {
 
 # Files that came in; a folder here, shared by all machines. Uploads are streamed to a temporary file beside it.
 FILES_DIR = Path(env("FILES_DIR", str(DATA_DIR / "files")))
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["integrations.web.uploads.BoundedUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = str(DATA_DIR)
 UPLOAD_LIMIT_BYTES = env_number("UPLOAD_LIMIT_BYTES", 1_048_576)
 # Roots that folder sources and SQLite files may lie in; a root may be a single file, as the Demo company's is.

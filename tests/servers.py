@@ -66,6 +66,7 @@ class Postgres:
         package = installed.parent
         copy = self._folder / package.name / "pginstall"
         shutil.copytree(installed, copy, symlinks=True)
+        copy.parent.chmod(0o755)
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.exists():
             shutil.copytree(libraries, self._folder / libraries.name)

@@ -43,6 +43,7 @@ class HttpJsonDestination:
     def __init__(self, context: DestinationContext) -> None:
         self._settings = context.opened.settings
         self._lines = context.lines
+        self._is_over = context.is_over
         self._addresses = [address(base_url(context.opened), line) for line in context.lines]
         self.repeat_safe = bool(self._settings.get("honours_key", False))
         self._door = HttpDoor(
@@ -61,19 +62,29 @@ class HttpJsonDestination:
         counts: list[Counter[Bucket]] = []
         there: set[int] = set()
         """Documents of which something has arrived, or may have."""
+        end = len(batch.documents)
         for number, records in enumerate(batch.lines):
             count: Counter[Bucket] = Counter({Bucket.RESTRICTED: records.restricted} if records.restricted else {})
             # A document that met a problem on one line sends nothing on the next ones.
             going = [
                 (owner, record)
                 for owner, record in zip(records.owners, records.records, strict=True)
-                if owner not in problems
+                if owner not in problems and owner < end
             ]
             requests = [
                 self._request(number, record, f"{ticket.token}-{batch.documents[owner].number}-{number}-{place}")
                 for place, (owner, record) in _placed(going)
             ]
-            results = self._door.send_all(requests)
+            if number == 0 and not ticket.in_doubt:
+                results = self._door.send_until(requests, self._is_over)
+                if len(results) < len(going):
+                    # The run should end: what was begun is completed, and the rest is left to whoever continues.
+                    last = going[len(results) - 1][0]
+                    end = last + 1
+                    going = [item for item in going if item[0] < end]
+                    results += self._door.send_all(requests[len(results) : len(going)])
+            else:
+                results = self._door.send_all(requests)
             if number == 0 and results and all(isinstance(r, Unanswered) and not r.sent for r in results):
                 raise _none_left(results)
             for (owner, _), result in zip(going, results, strict=True):
@@ -84,13 +95,13 @@ class HttpJsonDestination:
                     problems.setdefault(owner, problem)
                 if bucket is not Bucket.FAILED:
                     there.add(owner)
-            count[Bucket.HELD] += len(records.owners) - len(going)
+            count[Bucket.HELD] += sum(owner < end for owner in records.owners) - len(going)
             counts.append(+count)
         for owner in problems:
             # A part that arrived and one that did not: that it is whole there cannot be said.
             buckets[owner] = Bucket.UNKNOWN if owner in there else Bucket.FAILED
         return Delivery(
-            buckets=[bucket or Bucket.UNCHANGED for bucket in buckets],
+            buckets=[bucket or Bucket.UNCHANGED for bucket in buckets[:end]],
             problems=problems,
             line_counts=[dict(count) for count in counts],
         )
@@ -233,7 +244,7 @@ CONNECTOR = Connector(
     title="JSON over HTTP",
     summary="Send each record as JSON to a web service, with an idempotency key.",
     settings=(
-        Setting(name="url", label="Base address", required=True, help="Lines name paths below it."),
+        Setting(name="url", leads=True, label="Base address", required=True, help="Lines name paths below it."),
         Setting(
             name="auth",
             label="Authentication",

@@ -36,6 +36,8 @@ class Setting:
     default: Any = ""
     help: str = ""
     choices: tuple[tuple[str, str], ...] = ()
+    leads: bool = False
+    """It says where the secrets of the connection are sent: when it changes, they have to be typed anew."""
 
     @property
     def secret(self) -> bool:
@@ -143,11 +145,15 @@ class SourceKind:
 
 @dataclass(frozen=True, kw_only=True)
 class DestinationContext:
-    """What a destination gets to open: its spec, the plan's lines and its connection."""
+    """What a destination gets to open: its spec, the plan's lines and its connection.
+
+    `is_over` says whether the run should end: one that sends for long then answers for what it has sent so far.
+    """
 
     spec: DestinationSpec
     lines: tuple[Line, ...]
     opened: Opened
+    is_over: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, kw_only=True)

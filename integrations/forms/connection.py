@@ -56,6 +56,24 @@ class ConnectionForm(PlainForm):
             raise forms.ValidationError(f"There is already a connection named “{name}”. Choose another name.")
         return name
 
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        stored = self._stored()
+        moved = [
+            s.label
+            for s in self.connector.settings
+            if s.leads and given.get(s.name) not in (None, "", stored.get(s.name))
+        ]
+        for setting in self.connector.settings:
+            left = not given.get(setting.name) and not given.get(f"forget-{setting.name}")
+            if self.connection and moved and setting.name in self.connection.secrets and left:
+                self.add_error(
+                    setting.name,
+                    f"{' and '.join(moved)} changed, and the stored {setting.label.lower()} would be sent there. "
+                    "Type it in anew.",
+                )
+        return given
+
     @property
     def settings(self) -> Mapping[str, Any]:
         """The open settings, after validation."""

@@ -21,7 +21,7 @@ from integrations.models import Process, ProcessVersion, Run, StoredFile
 from integrations.runs.files import store
 from integrations.runs.request import Refused, default_name, request_run
 from integrations.web.ledger import ledger_of
-from integrations.web.runs import line_of
+from integrations.web.runs import is_uuid, line_of
 
 CHOICES_LISTED = 200
 
@@ -53,6 +53,7 @@ def start(request: Request, public_id: UUID) -> HttpResponse:
     process = _runnable(public_id)
     name = request.POST.get("name", "").strip()
     again = request.POST.get("again", "")
+    file = None
     try:
         file = _uploaded(request, process)
         if file is not None and not again and (before := _read_before(process, file)):
@@ -61,7 +62,7 @@ def start(request: Request, public_id: UUID) -> HttpResponse:
             return ask(request, process, name=name)
         run = request_run(process, by=request.user, name=name, file=file)
     except Refused as error:
-        return ask(request, process, name=name, refused=error.sentence, status=422)
+        return ask(request, process, name=name, kept=file, refused=error.sentence, status=422)
     namesake = Run.objects.filter(name=run.name).exclude(pk=run.pk).order_by("-number").first()
     if request.htmx:
         return watch(request, run, namesake=namesake)
@@ -97,7 +98,7 @@ def ask(request: Request, process: Process, *, status: int = 200, **more: Any) -
         "version": version,
         "last": Run.objects.filter(process=process, parent=None).order_by("-number").first(),
         "takes_file": takes_file,
-        "has_file": not takes_file or fetches or process.default_file is not None,
+        "has_file": not takes_file or fetches or process.default_file is not None or more.get("kept") is not None,
         "extensions": ", ".join(kind.extensions) if kind else "",
         "fetches": fetches,
         "limit": settings.UPLOAD_LIMIT_BYTES,
@@ -123,15 +124,11 @@ def _panel(request: Request, step: str, context: dict[str, Any], status: int = 2
 
 
 def _uploaded(request: Request, process: Process) -> StoredFile | None:
-    """Give the file to run with: one that was kept while a question was asked, or the upload. None: none was chosen."""
-    if kept := request.POST.get("kept", ""):
-        found = StoredFile.objects.filter(public_id=kept).first() if _is_uuid(kept) else None
-        if found is None:
-            raise Refused("The file is no longer here. Choose it again.", code="refused.file")
-        return found
+    """Give the file to run with: the upload, or the one that was kept while something was asked. None: none was
+    chosen."""
     upload = request.FILES.get("file")
     if not isinstance(upload, UploadedFile):
-        return None
+        return _kept(request.POST.get("kept", ""))
     name = PurePath(str(upload.name)).name
     if (upload.size or 0) > settings.UPLOAD_LIMIT_BYTES:
         raise Refused(
@@ -154,9 +151,10 @@ def _read_before(process: Process, file: StoredFile) -> Run | None:
     )
 
 
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
+def _kept(public_id: str) -> StoredFile | None:
+    if not public_id:
+        return None
+    found = StoredFile.objects.filter(public_id=public_id).first() if is_uuid(public_id) else None
+    if found is None:
+        raise Refused("The file is no longer here. Choose it again.", code="refused.file")
+    return found

@@ -224,3 +224,27 @@ def test_unknown_connectors_are_not_found(client: Client, dora: User) -> None:
     client.force_login(dora)
 
     assert client.get(reverse("connection-new", args=["no-such-thing"])).status_code == 404
+
+
+def test_a_secret_does_not_follow_an_address_that_changes(client: Client, dora: User, company: Company) -> None:
+    shop = factories.make_connection(company, "Shop", "http", url="https://shop.test/", auth="bearer")
+    with scope(company=company):
+        shop.seal_secret("secret", PASSWORD)
+        shop.save(update_fields=["secrets"])
+    client.force_login(dora)
+    shown = {name: value for name, value in client.get(page_of(shop)).context["form"].initial.items() if value != ""}
+    elsewhere = shown | {"url": "https://mallory.test/"}
+
+    refused = client.post(reverse("connection-save", args=[shop.public_id]), elsewhere)
+    assert refused.status_code == 422
+    assert (
+        "Base address changed, and the stored password, token or key would be sent there." in refused.content.decode()
+    )
+    shop.refresh_from_db()
+    assert shop.settings["url"] == "https://shop.test/"
+
+    client.post(reverse("connection-save", args=[shop.public_id]), elsewhere | {"secret": "another one"})
+    shop.refresh_from_db()
+    assert shop.settings["url"] == "https://mallory.test/"
+    with scope(company=company):
+        assert shop.opened_settings()["secret"].reveal() == "another one"

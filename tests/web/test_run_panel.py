@@ -151,3 +151,26 @@ def test_a_viewer_cannot_run_anything(client: Client, vera: User, process: Proce
     assert client.get("/run/").status_code == 403
     assert start(client, process).status_code == 403
     assert runs_of(process) == []
+
+
+def test_a_file_is_kept_when_its_run_is_refused(omars: Client, process: Process, company: Company) -> None:
+    with scope(company=company):
+        Process.objects.update(is_active=False)
+    refused = start(omars, process)
+    assert refused.status_code == 422
+    assert "customers.csv" in words(refused) and "uploaded already" in words(refused)
+
+    with scope(company=company):
+        Process.objects.update(is_active=True)
+        (kept,) = StoredFile.objects.all()
+    start(omars, process, None, kept=str(kept.public_id))
+    assert [run.source_file_id for run in runs_of(process)] == [kept.pk]
+
+
+def test_a_new_choice_goes_before_the_file_that_was_kept(omars: Client, process: Process, company: Company) -> None:
+    start(omars, process)
+    with scope(company=company):
+        (kept,) = StoredFile.objects.all()
+    start(omars, process, ROWS + b"00002,Ben\n", file_name="other.csv", kept=str(kept.public_id))
+    with scope(company=company):
+        assert Run.objects.order_by("-pk")[0].source_file.name == "other.csv"
