@@ -81,12 +81,14 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Tab" && panel.firstElementChild) return keepInside(event);
     if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    // One press closes one thing: what is handled here is not taken for more by others.
     if (unfolded().length) unfolded().forEach(fold);
     else if (panel.firstElementChild) closePanel();
     else if (menu && menu.classList.contains("is-open")) {
       showMenu(false);
       document.querySelector("[data-menu]").focus();
-    }
+    } else return;
+    event.preventDefault();
   });
 
   // ---- files ---------------------------------------------------------------------------------------------------

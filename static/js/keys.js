@@ -94,9 +94,7 @@
       event.preventDefault();
       return search.focus();
     }
-    if (event.key === "Escape" && document.querySelector("tr.picked") && !document.querySelector("details[open] > .ask-box, #panel > *")) {
-      return pick("");
-    }
+    if (event.key === "Escape" && !event.defaultPrevented && document.querySelector("tr.picked")) return pick("");
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog, #panel")) return;
     if (going && places[event.key]) {
       going = false;

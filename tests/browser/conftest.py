@@ -1,7 +1,8 @@
 """What the browser tests share: the Demo company with its people, a browser that is signed in, and a worker."""
 
+import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from integrations.models import Process, Run
 from integrations.runs.perform import perform
 from integrations.runs.request import request_run
 from tests import factories
+
+REFUSED = re.compile(r"the server responded with a status of 4\d\d")
+"""What a browser says of every answer that refuses something: no fault of the page."""
 
 
 @pytest.fixture
@@ -48,8 +52,11 @@ def customers(demo: Company) -> Process:
 
 
 @pytest.fixture
-def enter(page: Page, live_server: Any, client: Client, settings: Any) -> Callable[[User, str], Page]:
-    """Open an address as someone who is signed in already, and give the page."""
+def enter(page: Page, live_server: Any, client: Client, settings: Any) -> Iterator[Callable[[User, str], Page]]:
+    """Open an address as someone who is signed in already, and give the page. Nothing may be amiss in its console."""
+    said: list[str] = []
+    page.on("console", lambda word: said.append(word.text) if word.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
 
     def open_as(user: User, address: str) -> Page:
         client.force_login(user)
@@ -59,7 +66,8 @@ def enter(page: Page, live_server: Any, client: Client, settings: Any) -> Callab
         page.goto(live_server.url + address)
         return page
 
-    return open_as
+    yield open_as
+    assert [words for words in said if not REFUSED.search(words)] == []
 
 
 def ended_run(process: Process, by: User) -> Run:

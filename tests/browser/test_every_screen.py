@@ -24,7 +24,7 @@ from integrations.models import Connection, Process
 from integrations.runs.request import request_cancel, request_run
 from tests import factories
 from tests.accounts.table import TABLE
-from tests.browser.conftest import ended_run
+from tests.browser.conftest import REFUSED, ended_run
 
 Enter = Callable[[User, str], Page]
 
@@ -32,7 +32,6 @@ Look = tuple[int, Literal["light", "dark"]]
 LOOKS: tuple[Look, ...] = ((1440, "light"), (360, "dark"))
 if os.environ.get("EVERY_LOOK"):
     LOOKS = ((1440, "light"), (1440, "dark"), (360, "light"), (360, "dark"))
-EXPECTED = re.compile(r"the server responded with a status of 40[34]")
 
 RUN = ("runs", "run-panel", "run-panel-process", "run-summary", "run-errors", "run-details", "run-source-file")
 PROCESS = ("process", "process-options", "process-versions", "process-preview", "process-source", "process-target")
@@ -97,7 +96,7 @@ class Eye:
         return [f"{item['id']} at {item['nodes'][0]['target']}" for item in told]
 
     def _hear(self, words: str) -> None:
-        if not EXPECTED.search(words):
+        if not REFUSED.search(words):
             self._said.append(words)
 
 

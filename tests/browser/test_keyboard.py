@@ -52,6 +52,7 @@ def test_r_asks_before_it_runs_again(desk: Page, demo: Company) -> None:
     press(desk, "Escape")
     expect(desk.get_by_role("button", name="Yes")).to_be_hidden()
     expect(desk.locator("summary", has_text="Re-Run")).to_be_focused()
+    expect(desk.locator("#run-1")).to_have_class(re.compile("picked"))
     with scope(company=demo):
         assert Run.objects.count() == 2
     press(desk, "r", "Enter")
