@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.installation import LEASE_SECONDS, Installation
+from tests.faults.installation import LEASE_SECONDS, Installation, Worker
 from tests.faults.service import Service
 from tests.processes import descendants
 from tests.servers import Postgres, Valkey
@@ -106,6 +106,25 @@ def disturb(on: Installation, number: int, moment: float) -> None:
     holder = on.holder(on.state(number=number))
     if holder is not None:
         holder.kill()
+
+
+def freeze(worker: Worker, files: list[Path]) -> None:
+    """Stop a worker outside of its transactions: inside one it would keep a file's only writer to itself for ever."""
+    while True:
+        worker.signal(signal.SIGSTOP)
+        if all(is_free(file) for file in files):
+            return
+        worker.signal(signal.SIGCONT)
+        time.sleep(0.05)
+
+
+def is_free(file: Path) -> bool:
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=1)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        return True
 
 
 @pytest.mark.parametrize("mode", ["upsert", "insert", "http"])
@@ -215,7 +234,7 @@ def test_a_worker_that_wakes_after_losing_its_lease_changes_nothing(installation
     sleeper = installation.worker(failpoints="execute.before_deliver:3=sleep:0.05")
     number = installation.request(name=name)
     installation.wait(number, until=lambda seen: seen["segments"] >= 3, what="deliver")
-    sleeper.signal(signal.SIGSTOP)
+    freeze(sleeper, [installation.folder / "data" / "waybill.sqlite3", installation.folder / f"{name}.db"])
     time.sleep(LEASE_SECONDS + 0.3)
     installation.worker()
     seen = installation.ended(number)
