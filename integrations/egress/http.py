@@ -8,6 +8,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -27,6 +28,8 @@ ANSWER_BYTES = 65_536
 
 SAYS_NOTHING_OF_BEFORE = frozenset({409, 429, 503})
 """Answers that leave open whether an earlier attempt was taken: still at work on it, or too busy to look."""
+
+LOOK_UP_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -104,7 +107,20 @@ class HttpDoor:
 
     def send_all(self, requests: Sequence[Outgoing]) -> list[Answer | Unanswered]:
         """Send all, at most `concurrency` at once, and give their results in order. Raises nothing for a request."""
-        return self._do(self._send_all(requests))
+        return self._do(self._send_all(requests, threading.Event()))
+
+    def send_until(self, requests: Sequence[Outgoing], is_over: Callable[[], bool]) -> list[Answer | Unanswered]:
+        """Do the same until `is_over`, which is asked now and then: what is on its way is waited for, and the results
+        are those of the first requests. At least one is sent."""
+        over = threading.Event()
+        work = asyncio.run_coroutine_threadsafe(self._send_all(requests, over), self._loop)
+        try:
+            while not wait([work], LOOK_UP_SECONDS).done:
+                if is_over():
+                    over.set()
+        finally:
+            over.set()
+        return work.result()
 
     def close(self) -> None:
         if self._loop.is_closed():
@@ -151,13 +167,15 @@ class HttpDoor:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
 
-    async def _send_all(self, requests: Sequence[Outgoing]) -> list[Answer | Unanswered]:
+    async def _send_all(self, requests: Sequence[Outgoing], over: threading.Event) -> list[Answer | Unanswered]:
         results: list[Answer | Unanswered | None] = [None] * len(requests)
         waiting = iter(enumerate(requests))
 
         async def take() -> None:
             for index, request in waiting:
                 results[index] = await self._send(request)
+                if over.is_set():
+                    return
 
         await asyncio.gather(*(take() for _ in range(min(self._concurrency, len(requests)))))
         return [result for result in results if result is not None]

@@ -5,6 +5,7 @@ sends segment by segment and accounts for each before the next. Every end is a v
 """
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -12,7 +13,7 @@ from itertools import islice
 from typing import TypeVar
 
 from integrations.engine.ahead import Ahead
-from integrations.engine.batch import ERRORS, Bucket, Delivery, Document, MappedBatch, Problem, RowBatch
+from integrations.engine.batch import ERRORS, Bucket, Delivery, Document, LineRecords, MappedBatch, Problem, RowBatch
 from integrations.engine.errors import Fenced, TransientError, UnknownOutcome, WaybillError, Where
 from integrations.engine.failpoint import failpoint
 from integrations.engine.group import documents
@@ -230,18 +231,26 @@ class _Execution:
         mapper = Mapper(self._plan, seen.columns, self._scripts)
         segments = self._segments(seen, mapper, skip=begun.documents)
         with Ahead(segments, meanwhile=self._stop_if_asked, interrupt=self._abandon) as mapped:
-            for number, batch in enumerate(mapped, begun.segments + 1):
-                self._stop_if_asked()
-                in_doubt = number == begun.sending
-                delivery = self._settled_before(batch, number, settled, in_doubt=in_doubt)
-                if delivery is None:
-                    if not in_doubt:
-                        self._journal.sending(number)
-                    failpoint("execute.before_deliver")
-                    delivery = self._delivered(batch, number)
-                    failpoint("execute.after_deliver")
-                self._account(batch, number, delivery)
-                failpoint("execute.after_settle")
+            for left in mapped:
+                while left.documents:
+                    self._stop_if_asked()
+                    left = self._next_segment(left, begun, settled)
+
+    def _next_segment(self, batch: MappedBatch, begun: Position, settled: Settled | None) -> MappedBatch:
+        """Deliver and account for a batch, or for as much of it as the destination took; give what is left."""
+        number = self._position.segments + 1
+        in_doubt = number == begun.sending
+        delivery = self._settled_before(batch, number, settled, in_doubt=in_doubt)
+        if delivery is None:
+            if not in_doubt:
+                self._journal.sending(number)
+            failpoint("execute.before_deliver")
+            delivery = self._delivered(batch, number)
+            failpoint("execute.after_deliver")
+        taken, left = parted(batch, len(delivery.buckets))
+        self._account(taken, number, delivery)
+        failpoint("execute.after_settle")
+        return left
 
     def _abandon(self) -> None:
         self._abandoned = True
@@ -295,7 +304,7 @@ class _Execution:
         return _unknown(batch)
 
     def _delivered(self, batch: MappedBatch, number: int) -> Delivery:
-        ticket = self._ticket_for(number)
+        ticket = replace(self._ticket_for(number), in_doubt=self._may_have_left)
         try:
             return self._patiently(lambda: self._destination.deliver(batch, ticket))
         except UnknownOutcome as error:
@@ -411,6 +420,31 @@ def joined(batches: Sequence[MappedBatch]) -> MappedBatch:
     return whole
 
 
+def parted(batch: MappedBatch, at: int) -> tuple[MappedBatch, MappedBatch]:
+    """Part a mapped batch behind its first `at` documents."""
+    size = len(batch.documents)
+    if at >= size:
+        return batch, MappedBatch(documents=[], lines=[], verdicts=[])
+    return _piece(batch, 0, at), _piece(batch, at, size)
+
+
+def _piece(batch: MappedBatch, begin: int, end: int) -> MappedBatch:
+    lines = []
+    for line in batch.lines:
+        low, high = bisect_left(line.owners, begin), bisect_left(line.owners, end)
+        owners = [owner - begin for owner in line.owners[low:high]]
+        # Counted of the batch as a whole, and told with its first piece.
+        restricted = 0 if begin else line.restricted
+        lines.append(LineRecords(records=line.records[low:high], owners=owners, restricted=restricted))
+    return MappedBatch(
+        documents=batch.documents[begin:end],
+        lines=lines,
+        verdicts=batch.verdicts[begin:end],
+        problems={index - begin: problem for index, problem in batch.problems.items() if begin <= index < end},
+        parts={index - begin: parts for index, parts in batch.parts.items() if begin <= index < end},
+    )
+
+
 def _unknown(batch: MappedBatch, sentence: str = "") -> Delivery:
     sentence = sentence or (
         "This document may have arrived: the worker ended while it was being sent, and the destination cannot say. "
@@ -428,7 +462,7 @@ def _unknown(batch: MappedBatch, sentence: str = "") -> Delivery:
 
 
 def _see_that_all_are_answered(batch: MappedBatch, delivery: Delivery) -> None:
-    if len(delivery.buckets) != len(batch.documents):
+    if not batch.documents or len(delivery.buckets) != len(batch.documents):
         raise WaybillError(
             f"The destination answered for {len(delivery.buckets)} of {len(batch.documents)} documents. "
             "Tell an administrator: its connector does not keep its promise.",

@@ -63,6 +63,9 @@ class Destination(Protocol):
     def deliver(self, batch: MappedBatch, ticket: Ticket) -> Delivery:
         """Send the documents whose verdict is None and account for every document of the batch.
 
+        One that was told to stop may account for the first documents alone, at least one: then none of the others
+        has left. A ticket in doubt is answered whole.
+
         When this returns, what it calls delivered is durable there. Raises `Fenced` when a newer epoch has
         entered, `TransientError` when nothing of the batch was taken, `DefinitionError` when no batch ever will.
         """

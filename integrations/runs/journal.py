@@ -69,12 +69,13 @@ class RunJournal:
         )
 
     def stop(self) -> Stop | None:
-        run = self._fresh()
-        if run.cancel_requested_at:
+        return self.told_to_stop() or (Stop.YIELDING if self._should_yield() else None)
+
+    def told_to_stop(self) -> Stop | None:
+        """Say whether somebody waits for the run to end: in the middle of a segment, too."""
+        if self._fresh().cancel_requested_at:
             return Stop.CANCELLED
-        if is_draining():
-            return Stop.DRAINING
-        return Stop.YIELDING if self._should_yield() else None
+        return Stop.DRAINING if is_draining() else None
 
     # ---- what the engine tells -----------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from functools import partial
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django_scopes import scope
+from structlog.contextvars import bound_contextvars
 
 from integrations.connectors.registry import destination_kind
 from integrations.connectors.spec import DestinationContext
@@ -104,7 +105,8 @@ def perform_next(process: Process | None = None) -> bool:
 def carry_out(claim: Claim) -> None:
     """Bring a claimed run to an end, or hand it back. Never raises: whatever happens is on the run or in the log."""
     run = claim.run
-    with scope(company=run.company), few_collections():
+    about = bound_contextvars(run=run.number, company=run.company.name)
+    with scope(company=run.company), about, few_collections():
         try:
             with Lease(run, asked_at=claim.asked_at) as lease:
                 journal = RunJournal(run, lease, redact=redactor_of(run.version.plan_json))
@@ -195,17 +197,21 @@ def _open_destination(plan: Plan, journal: RunJournal, look_up: Callable[[], Non
     kind = destination_kind(plan.destination.kind)
     for attempt in range(1, ATTEMPTS):
         try:
-            return kind.open(_context(plan))
+            return kind.open(_context(plan, journal))
         except TransientError as fault:
             journal.log("warning", f"Attempt {attempt} of {ATTEMPTS}: {fault.sentence}")
             wait_for_drain(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
             look_up()
-    return kind.open(_context(plan))
+    return kind.open(_context(plan, journal))
 
 
-def _context(plan: Plan) -> DestinationContext:
-    connection = connection_of(plan.destination.connection)
-    return DestinationContext(spec=plan.destination, lines=plan.lines, opened=opened(connection))
+def _context(plan: Plan, journal: RunJournal) -> DestinationContext:
+    return DestinationContext(
+        spec=plan.destination,
+        lines=plan.lines,
+        opened=opened(connection_of(plan.destination.connection)),
+        is_over=lambda: journal.told_to_stop() is not None,
+    )
 
 
 def _ticket(run: Run, epoch: int, segment: int) -> Ticket:

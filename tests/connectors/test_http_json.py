@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 
 from integrations.connectors import http_json
-from integrations.connectors.spec import Opened
+from integrations.connectors.registry import destination_kind
+from integrations.connectors.spec import DestinationContext, Opened
 from integrations.engine.batch import Bucket, LineRecords
 from integrations.engine.errors import DefinitionError, TransientError
-from integrations.engine.plan import FieldMap, Line
+from integrations.engine.plan import DestinationSpec, FieldMap, Line
 from integrations.engine.secret import Secret
 from tests.connectors.contract import LINE, Contract, batch_of, deliver, open_destination, ticket
 from tests.servers import Together, free_port
@@ -29,6 +31,7 @@ class Server:
         self.requests: list[tuple[str, str, dict[str, str], dict[str, Any]]] = []
         self.busy = 0
         self.drops = 0
+        self.takes_seconds = 0.0
         self.settings: dict[str, Any] = {}
         self.together: Together | None = None
         self._lock = threading.Lock()
@@ -46,6 +49,7 @@ class Server:
                         world.busy -= 1
                         return self._say(503, "busy", {"Retry-After": "0"})
                     world.requests.append((self.command, self.path, dict(self.headers), body))
+                time.sleep(world.takes_seconds)
                 if body.get("name") == "gone" or world.drops_this():
                     self.close_connection = True
                     return None
@@ -118,6 +122,28 @@ def test_an_answer_of_500_or_none_is_unknown(world: Server) -> None:
     assert delivery.buckets == [Bucket.CREATED, Bucket.UNKNOWN, Bucket.UNKNOWN]
     assert not destination.repeat_safe
     assert "500" in delivery.problems[1].sentence
+
+
+@pytest.mark.parametrize("records_each", [1, 3])
+def test_a_sending_that_should_end_answers_for_what_was_begun_and_sends_nothing_of_the_rest(
+    world: Server, records_each: int
+) -> None:
+    world.takes_seconds = 0.2
+    world.settings = {"concurrency": 2}
+    spec = DestinationSpec(kind=world.kind, connection="c")
+    destination = destination_kind(world.kind).open(
+        DestinationContext(spec=spec, lines=(LINE,), opened=world.opened(), is_over=lambda: True)
+    )
+    owners = [document for document in range(30) for _ in range(records_each)]
+    batch = batch_of(*[(f"{owner:03}", "a") for owner in owners], owners=owners)
+    delivery = destination.deliver(batch, ticket())
+    taken = len(delivery.buckets)
+    assert 1 <= taken < 30 and set(delivery.buckets) == {Bucket.CREATED}
+    assert world.numbers() == [f"{owner:03}" for owner in owners if owner < taken]
+    assert delivery.line_counts == [{Bucket.CREATED: taken * records_each}]
+    world.takes_seconds = 0
+    assert len(destination.deliver(batch, ticket(in_doubt=True)).buckets) == 30, "what is in doubt is answered whole"
+    destination.close()
 
 
 def test_a_busy_service_is_asked_again(world: Server) -> None:

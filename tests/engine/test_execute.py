@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from integrations.engine.batch import Bucket
-from integrations.engine.execute import OutcomeStatus
+from integrations.engine.batch import Bucket, Delivery, MappedBatch
+from integrations.engine.execute import OutcomeStatus, parted
 from integrations.engine.plan import BlankRows, ColumnType, FieldMap, NoData, Options, Stage, ValueType
-from integrations.engine.ports import Fault, Stop, TaskResult
+from integrations.engine.ports import Fault, Stop, TaskResult, Ticket
 from tests.engine.fakes import Cut, Functions, Hooks, Ledger, Rows, World, customers, run
 
 COLUMNS = ("Number", "Name")
@@ -60,6 +60,24 @@ def test_a_segment_of_large_documents_is_cut_earlier_and_a_resumed_run_cuts_alik
     assert run(customers(), Rows(COLUMNS, rows), world, ledger).status is OutcomeStatus.COMPLETED
     assert [len(segment.documents) for segment in ledger.segments] == [4, 4, 2]
     assert set(world.received.values()) == {1} and ledger.balances()
+
+
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_a_destination_that_answers_for_the_first_documents_is_given_the_others_as_a_segment_of_their_own(
+    ledger: Ledger, at: int
+) -> None:
+    class Halting(World):
+        def deliver(self, batch: MappedBatch, ticket: Ticket) -> Delivery:
+            taken, _ = parted(batch, at if len(batch.documents) > at else len(batch.documents))
+            return super().deliver(taken, ticket)
+
+    world = Halting(size=5)
+    world.refuse = {"2", "4"}
+    outcome = run(customers(), Rows(COLUMNS, [[str(n), f"Name {n}"] for n in range(1, 8)]), world, ledger)
+    assert outcome.status is OutcomeStatus.COMPLETED_WITH_ERRORS and ledger.balances()
+    assert world.received == {"1": 1, "3": 1, "5": 1, "6": 1, "7": 1}
+    assert {key for key, bucket in ledger.buckets.items() if bucket is Bucket.FAILED} == {"2", "4"}
+    assert ledger.sentences == {"2": "2 is refused.", "4": "4 is refused."}
 
 
 def test_a_refused_document_costs_itself_only_and_keeps_its_values(ledger: Ledger) -> None:
