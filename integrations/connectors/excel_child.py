@@ -53,8 +53,9 @@ def main() -> dict[str, Any]:
             return {"ok": False, "sentence": error.sentence, "code": error.code}
         except MemoryError:
             return {"ok": False, "sentence": "it needs more memory than a workbook may. Save it as CSV."}
-        except Exception as error:
-            return {"ok": False, "sentence": f"it is damaged ({type(error).__name__}). Save it again in Excel."}
+        except Exception:
+            # Whatever the parser stumbles over, a person can only do this.
+            return {"ok": False, "sentence": "it is damaged. Save it again in Excel."}
     return {"ok": True}
 
 

@@ -8,6 +8,13 @@ from typing import Any
 
 import pytest
 from openpyxl import Workbook, load_workbook
+from openpyxl.chart import BarChart, Reference
+from openpyxl.comments import Comment
+from openpyxl.formatting.rule import CellIsRule
+from openpyxl.styles import Font, PatternFill
+from openpyxl.workbook.defined_name import DefinedName
+from openpyxl.worksheet.datavalidation import DataValidation
+from openpyxl.worksheet.table import Table
 
 from integrations.connectors.excel import write_rows
 from tests.connectors.test_files import opened_source, read, refusal, workbook
@@ -88,6 +95,32 @@ def test_numbers_dates_and_texts_keep_their_meaning(tmp_path: Path) -> None:
     assert read(path, "excel")[1] == [
         ["0.25", "0", "1099511627776", "00123", "007.50", "1900-03-01", "2026-01-31 23:59:59", "08:30:00"]
     ]
+
+
+def test_what_decorates_a_workbook_does_not_keep_it_from_being_read(tmp_path: Path) -> None:
+    book = Workbook()
+    page = book.active
+    assert page is not None
+    for row in (["Number", "Since", "Price"], ["00123", date(2026, 1, 31), 2.5], ["00124", date(2026, 2, 1), 3]):
+        page.append(row)
+    page["A2"].comment = Comment("a remark", "Vera")
+    page["A3"].hyperlink = "https://example.test/"
+    page["B2"].number_format, page["C2"].number_format = '[$-409]d"." mmm yyyy', '#,##0.00 "€"'
+    page["C2"].font, page["C2"].fill = Font(bold=True), PatternFill("solid", "FFFF00")
+    page.conditional_formatting.add("C2:C3", CellIsRule(operator="greaterThan", formula=["2"], font=Font(italic=True)))
+    choice = DataValidation(type="list", formula1='"00123,00124"')
+    page.add_data_validation(choice)
+    choice.add("A2:A3")
+    page.add_table(Table(displayName="Prices", ref="A1:C3"))
+    page.freeze_panes, page.auto_filter.ref, page.protection.sheet = "A2", "A1:C3", True
+    book.defined_names["numbers"] = DefinedName("numbers", attr_text="Sheet!$A$2:$A$3")
+    chart = BarChart()
+    chart.add_data(Reference(page, min_col=3, min_row=1, max_row=3), titles_from_data=True)
+    page.add_chart(chart, "E2")
+    alone = BarChart()
+    alone.add_data(Reference(page, min_col=3, min_row=1, max_row=3), titles_from_data=True)
+    book.create_chartsheet("Chart").add_chart(alone)
+    assert read(saved(book, tmp_path), "excel")[1] == [["00123", "2026-01-31", "2.5"], ["00124", "2026-02-01", "3"]]
 
 
 def test_a_workbook_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
