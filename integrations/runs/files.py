@@ -2,8 +2,12 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +18,8 @@ from integrations.models import StoredFile
 
 CHUNK_BYTES = 1 << 20
 NAME_LENGTH = 255
+LEFT_BEHIND_AFTER = timedelta(days=1)
+"""No upload and no spooling goes on for that long without a write."""
 
 
 def store(
@@ -43,6 +49,20 @@ def store(
     return StoredFile.objects.create(
         company=company, name=clean_name(name), sha256=digest.hexdigest(), size_bytes=size_bytes, uploaded_by=by
     )
+
+
+def sweep(older_than: timedelta = LEFT_BEHIND_AFTER) -> int:
+    """Remove what a process that was killed left half written: spools, uploads, files that came in. Gives how many."""
+    data, since = Path(settings.DATA_DIR), time.time() - older_than.total_seconds()
+    left = [*data.glob("spool-*"), *data.glob("*.upload*"), *(Path(settings.FILES_DIR) / "incoming").glob("*")]
+    removed = 0
+    for path in left:
+        # Whoever is faster, another machine or the owner after all, has removed it already.
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < since:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                removed += 1
+    return removed
 
 
 def path_of(stored: StoredFile) -> Path:

@@ -1,7 +1,10 @@
 """Who is alive: every worker and the clock leave a beat, whatever else they do; `/health/` reads how old it is."""
 
+import math
 import os
 import platform
+import threading
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,7 +19,9 @@ WORKER = "worker "
 CLOCK = "clock"
 CRON = "each minute"
 BROKER_SECONDS = 1
+ASKED_EVERY_SECONDS = 2.0
 SILENT_AFTER = timedelta(seconds=10)
+BEAT_EVERY_SECONDS = 3.0
 CRON_SILENT_AFTER = timedelta(seconds=150)
 FORGOTTEN_AFTER = timedelta(days=1)
 
@@ -34,23 +39,31 @@ class Beat:
 
 
 _here = ""
+_beaten_at = -math.inf
 
 
 def name_worker(name: str) -> None:
     """Say by which name this process beats, from now on: the worker's name, which outlives a restart of it."""
-    global _here
-    _here = WORKER + name
+    global _here, _beaten_at
+    _here, _beaten_at = WORKER + name, -math.inf
 
 
 def beat_here() -> None:
-    """Note that this process is alive. A process that is no worker (a test, a command) has nothing to note."""
-    if _here:
+    """Note that this process is alive, however often this is called: every beat is a durable write.
+
+    A process that is no worker (a test, a command) has nothing to note.
+    """
+    global _beaten_at
+    if _here and time.monotonic() - _beaten_at >= BEAT_EVERY_SECONDS:
         beat(_here)
+        _beaten_at = time.monotonic()
 
 
 def leave_here() -> None:
+    global _beaten_at
     if _here:
         leave(_here)
+        _beaten_at = -math.inf
 
 
 def beat(part: str) -> None:
@@ -75,10 +88,35 @@ def worker_beats() -> list[Beat]:
     return beats(WORKER)
 
 
+class _Asked:
+    """What a broker said last. One thread asks; the others are not held up by one that does not answer."""
+
+    def __init__(self) -> None:
+        self.one_at_a_time = threading.Lock()
+        self.url, self.at, self.fault = "", -math.inf, ""
+
+
+_asked = _Asked()
+
+
 def broker_fault() -> str:
-    """Say what is wrong with the broker; "" when it answers."""
-    if settings.CELERY_BROKER_URL.startswith("memory:"):
+    """Say what is wrong with the broker, or was a moment ago; "" when it answers."""
+    url = settings.CELERY_BROKER_URL
+    if url.startswith("memory:"):
         return ""
+    known = _asked.url == url
+    fresh = known and time.monotonic() - _asked.at < ASKED_EVERY_SECONDS
+    if fresh or not _asked.one_at_a_time.acquire(blocking=not known):
+        return _asked.fault
+    try:
+        _asked.fault = _ask_broker()
+        _asked.url, _asked.at = url, time.monotonic()
+    finally:
+        _asked.one_at_a_time.release()
+    return _asked.fault
+
+
+def _ask_broker() -> str:
     broker = current_app.connection_for_write(connect_timeout=BROKER_SECONDS)
     try:
         broker.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)

@@ -9,6 +9,7 @@ from typing import Self
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django_scopes import scope
+from structlog.contextvars import bound_contextvars
 
 from integrations.engine.errors import Fenced
 from integrations.models import Run
@@ -56,7 +57,8 @@ class Lease:
 
     def _beat(self) -> None:
         try:
-            with scope(company=self._company):
+            # A thread begins without what its maker had bound to the lines of the log.
+            with scope(company=self._company), bound_contextvars(run=self.run.number, company=self._company.name):
                 while not self._over.wait(self._interval) and not self._lost:
                     self._beat_once()
         finally:

@@ -16,6 +16,7 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from integrations.runs.files import sweep
 from integrations.runs.health import CLOCK, CRON, beat, leave
 from integrations.runs.rescue import rescue
 
@@ -62,9 +63,10 @@ def tick(last: datetime) -> datetime:
 
 
 def every_minute() -> None:
-    """Do what the clock does at every tick: where there is none, cron calls this."""
+    """Do what the clock does at every tick: where there is none, cron calls this. And sweep."""
     beat(CRON)
     rescue()
+    sweep()
 
 
 def due_since(last: datetime, now: datetime) -> list[str]:

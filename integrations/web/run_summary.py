@@ -96,6 +96,7 @@ def summary(request: Request, number: int) -> HttpResponse:
         **_frame(request, run),
         "ledger": ledger_of(run),
         "lines": _lines(run),
+        "summed": SEGMENTS_SUMMED if run.segments > SEGMENTS_SUMMED else None,
         "causes": list(causes[:CAUSES_SHOWN]),
         "stages": _stages(run),
         "handovers": LogEntry.objects.filter(run=run, stage=HANDOVER).order_by("pk")[:HANDOVERS_SHOWN],
@@ -314,7 +315,9 @@ def _value_at_fault(run: Run, outcome: DocumentOutcome) -> str | None:
 def _lines(run: Run) -> list[LineCounts]:
     """Add up the records of each line over the segments of the ledger."""
     totals = [Counter[str]() for _ in run.version.plan.lines]
-    segments = LedgerSegment.objects.filter(run=run).values_list("lines", flat=True)[:SEGMENTS_SUMMED]
+    segments = (
+        LedgerSegment.objects.filter(run=run).order_by("number").values_list("lines", flat=True)[:SEGMENTS_SUMMED]
+    )
     for counts in segments:
         for total, count in zip(totals, counts, strict=False):
             total.update(count)

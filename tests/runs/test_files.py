@@ -1,14 +1,16 @@
 """Files are kept by the hash of their bytes."""
 
 import io
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django_scopes import scope
 
 from accounts.models import Company
 from integrations.models import StoredFile
-from integrations.runs.files import clean_name, path_of, store
+from integrations.runs.files import clean_name, path_of, store, sweep
 
 pytestmark = pytest.mark.django_db
 
@@ -66,3 +68,20 @@ def test_a_reading_that_breaks_leaves_nothing_behind(company: Company, files: Pa
 def test_a_name_is_shown_and_never_becomes_a_path(company: Company, given: str, shown: str, files: Path) -> None:
     assert clean_name(given) == shown
     assert path_of(kept(company, b"x", given)).parent.parent == files
+
+
+def test_what_a_kill_left_half_written_is_swept_after_a_day(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR, settings.FILES_DIR = tmp_path, tmp_path / "files"
+    incoming = settings.FILES_DIR / "incoming"
+    incoming.mkdir(parents=True)
+    (tmp_path / "spool-old").mkdir()
+    left = [tmp_path / "spool-old" / "rows", tmp_path / "a.upload.csv", incoming / "tmpold", incoming / "tmpnew"]
+    kept = tmp_path / "waybill.sqlite3"
+    for path in [*left, kept]:
+        path.write_text("half")
+    for path in [tmp_path / "spool-old", *left[:3], kept]:
+        os.utime(path, (0, 0))
+
+    assert sweep() == 3
+    assert [path.exists() for path in [*left, kept]] == [False, False, False, True, True]
+    assert sweep() == 0
