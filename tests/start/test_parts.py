@@ -101,6 +101,13 @@ def test_passwords_and_keys_stand_in_no_environment_and_in_no_output(desk: Start
     assert [secret for secret in secrets if secret in desk.output] == []
 
 
+def test_nobody_else_on_the_machine_may_read_rows_files_or_keys(desk: Start) -> None:
+    static = desk.data / "static"
+    kept = [desk.data, *(path for path in desk.data.rglob("*") if static not in (path, *path.parents))]
+    assert desk.data / "waybill.sqlite3" in kept and desk.data / "demo_crm.db" in kept
+    assert [path for path in kept if not path.is_symlink() and path.stat().st_mode & 0o077] == []
+
+
 def test_what_was_taken_out_of_the_environment_still_counts(desk: Start) -> None:
     asked = urllib.request.Request(
         f"{desk.url}/metrics/", headers={"Authorization": f"Bearer {GIVEN['METRICS_TOKEN']}"}

@@ -1,0 +1,123 @@
+"""Nothing that may take long happens while a transaction holds the database: no network, no script, no parsing.
+
+And whatever is logged about a run says which run it is.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django_scopes import scope
+
+from accounts.models import Company
+from config.logs import configuration
+from integrations.connectors.delimited import DelimitedSource
+from integrations.connectors.excel import ExcelSource
+from integrations.connectors.http_json import HttpJsonDestination
+from integrations.connectors.spool import SpooledSource
+from integrations.connectors.sql.destination import SqlDestination
+from integrations.connectors.sql.query import QuerySource
+from integrations.egress.http import HttpDoor
+from integrations.engine.plan import ColumnType, DestinationSpec, FieldMap, Line
+from integrations.models import RunStatus
+from integrations.scripting.sandbox import Sandbox
+from tests import factories
+from tests.runs.performing import Crm, performed, process_into
+from tests.servers import free_port
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SLOW: tuple[tuple[type, str], ...] = (
+    (HttpDoor, "send_all"),
+    (HttpDoor, "send_until"),
+    (HttpJsonDestination, "deliver"),
+    (SqlDestination, "deliver"),
+    (Sandbox, "evaluate"),
+    (DelimitedSource, "read"),
+    (ExcelSource, "read"),
+    (QuerySource, "read"),
+    (SpooledSource, "read"),
+)
+
+
+@pytest.fixture(autouse=True)
+def in_company(company: Company, settings: Any, tmp_path: Path) -> Iterator[None]:
+    settings.FOLDERS = [tmp_path]
+    with scope(company=company):
+        yield
+
+
+@pytest.fixture
+def slow_things(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Watches the real parts, and names those that were at work; each asserts that no transaction is open."""
+    seen: set[str] = set()
+
+    def watched(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(work)
+        def outside(*args: Any, **kwargs: Any) -> Any:
+            assert not connection.in_atomic_block, f"{name} is called inside a transaction"
+            seen.add(name)
+            given = work(*args, **kwargs)
+            return stepwise(name, given) if isinstance(given, Iterator) else given
+
+        return outside
+
+    def stepwise(name: str, steps: Iterator[Any]) -> Iterator[Any]:
+        for step in steps:
+            assert not connection.in_atomic_block, f"{name} goes on inside a transaction"
+            yield step
+
+    for owner, name in SLOW:
+        monkeypatch.setattr(owner, name, watched(f"{owner.__name__}.{name}", getattr(owner, name)))
+    return seen
+
+
+@pytest.fixture
+def crm(in_company: None, company: Company, tmp_path: Path) -> Crm:
+    return Crm(company, tmp_path)
+
+
+def test_a_run_into_sql_with_a_script_holds_no_transaction_meanwhile(crm: Crm, slow_things: set[str]) -> None:
+    number = FieldMap(target="customer_number", value="CustomerNumber")
+    name = FieldMap(target="name", column_type=ColumnType.CALCULATION, value="return this._Name + '!';")
+    line = Line(name="Customer", target="customers", keys=("customer_number",), fields=(number, name))
+
+    assert performed(process_into(crm, lines=(line,)), "1,Ann\n2,Ben\n3,Cid\n").status == RunStatus.COMPLETED
+    assert crm.customers()[0] == ("1", "Ann!")
+    assert slow_things == {"SqlDestination.deliver", "Sandbox.evaluate", "DelimitedSource.read"}
+
+
+def test_a_run_over_http_holds_no_transaction_meanwhile(company: Company, slow_things: set[str]) -> None:
+    nowhere = factories.make_connection(company, "Nowhere", "http", url=f"http://127.0.0.1:{free_port()}/")
+    spec = DestinationSpec(kind="http_json", connection=str(nowhere.public_id))
+    process = factories.make_process(company, factories.make_plan(nowhere, destination=spec))
+
+    assert performed(process, "1,Ann\n").status == RunStatus.FAILED
+    assert slow_things >= {"HttpJsonDestination.deliver", "DelimitedSource.read"}
+    assert slow_things & {"HttpDoor.send_all", "HttpDoor.send_until"}
+
+
+def test_every_line_of_the_log_names_the_run_and_its_company(crm: Crm, company: Company) -> None:
+    lines: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    collector = Collector()
+    formatter = configuration("INFO", as_json=True)["formatters"]["lines"]
+    collector.setFormatter(formatter.pop("()")(**formatter))
+    log = logging.getLogger("integrations.runs")
+    log.addHandler(collector)
+    try:
+        run = performed(process_into(crm), "1,Ann\n")
+    finally:
+        log.removeHandler(collector)
+
+    about = [said for said in map(json.loads, lines) if "completed" in said["event"]]
+    assert about and all((said["run"], said["company"]) == (run.number, company.name) for said in about)
