@@ -13,14 +13,14 @@ from accounts.checks import routes
 from accounts.models import Role
 from accounts.policy import policy_of
 from tests.accounts.table import GET, PEOPLE, TABLE, Row
-from tests.accounts.world import WORD, World, state_of, undone
+from tests.accounts.world import WORD, World, state_of, text_of, undone
 from tests.web.defining import shown_answers
 
 
 def asked(client: Client, method: str, url: str, data: dict[str, Any] | None = None) -> Any:
     """Send one request, and read the answer to its end (`seen`)."""
     response: Any = client.get(url) if method == "GET" else client.post(url, data or {})
-    response.seen = response.getvalue().decode("utf-8", "replace")
+    response.seen = text_of(response)
     return response
 
 

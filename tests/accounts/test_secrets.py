@@ -12,7 +12,7 @@ from django_scopes import scopes_disabled
 
 from integrations.models import Connection
 from tests.accounts.table import TABLE
-from tests.accounts.world import SECRET, World, undone
+from tests.accounts.world import SECRET, World, text_of, undone
 
 FORMS = (SECRET, SECRET[::-1], base64.b64encode(SECRET.encode()).decode(), SECRET.encode().hex(), quote(SECRET))
 
@@ -35,7 +35,7 @@ def test_no_page_and_no_log_shows_a_stored_secret(
                     data = row.data(world, world.ours, client) if method == "POST" else {}
                     send = client.get if method == "GET" else client.post
                     response = send(reverse(name, args=row.args(world, world.ours)), data, follow=True)
-                    body = response.getvalue().decode("utf-8", "replace")
+                    body = text_of(response)
                     unseen(body + str(response.headers), f"{method} {name}")
                     assert sealed not in body, f"{method} {name} shows it sealed"
     unseen(caplog.text, "log")

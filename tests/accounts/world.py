@@ -1,5 +1,7 @@
 """A furnished company: every kind of thing that an address can name, with a word in it that nobody else may see."""
 
+import io
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -238,6 +240,15 @@ def _ended_run(process: Process, by: User, word: str, number: int) -> Run:
     StageEntry.objects.create(**owned, epoch=1, stage="read", message=f"read{word}", ended_at=now)
     LogEntry.objects.create(**owned, level="info", stage="read", message=f"logged{word}")
     return run
+
+
+def text_of(response: Any) -> str:
+    """All that an answer shows, a workbook's cells included."""
+    body: bytes = response.getvalue()
+    if body.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(body)) as book:
+            body = b" ".join(book.read(name) for name in book.namelist())
+    return body.decode("utf-8", "replace")
 
 
 @contextmanager
