@@ -23,6 +23,7 @@ from integrations.models import Connection, Process, ProcessVersion, Run
 from integrations.runs.connections import opened
 
 DOTS = "••••••"
+TAKEN = "A connection of this name was made a moment ago. Choose another name."
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def new(request: Request, connector: str) -> HttpResponse:
             connection.save()
             record("connection.created", connection.name, after=_shown(connection), request=request)
     except IntegrityError:
-        form.add_error("name", "A connection of this name was made a moment ago. Choose another name.")
+        form.add_error("name", TAKEN)
         return _page(request, form, chosen, None, status=422)
     messages.success(request, f"{connection.name} is saved. Test it before a process relies on it.")
     return redirect("connection", connection.public_id)
@@ -105,11 +106,15 @@ def save(request: Request, public_id: UUID) -> HttpResponse:
     secrets = {name: sealed for name, sealed in found.secrets.items() if name not in form.forgotten}
     fields: dict[str, Any] = {"name": form.cleaned_data["name"], "settings": form.settings, "secrets": secrets}
     replaced = sorted({*form.new_secrets, *form.forgotten})
-    with transaction.atomic():
-        changed = found.change(revision=form.cleaned_data["revision"] or 0, by=request.user, **fields)
-        if changed:
-            after = _shown(found) | ({"secrets replaced": replaced} if replaced else {})
-            record("connection.saved", found.name, before=before, after=after, request=request)
+    try:
+        with transaction.atomic():
+            changed = found.change(revision=form.cleaned_data["revision"] or 0, by=request.user, **fields)
+            if changed:
+                after = _shown(found) | ({"secrets replaced": replaced} if replaced else {})
+                record("connection.saved", found.name, before=before, after=after, request=request)
+    except IntegrityError:
+        form.add_error("name", TAKEN)
+        return _page(request, form, chosen, found, status=422)
     if not changed:
         found.refresh_from_db()
         form.build_on(found.revision)

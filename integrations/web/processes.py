@@ -46,6 +46,7 @@ from integrations.web.editor import (
 )
 
 PAGE_ROWS = 100
+TAKEN = "A process of this name was made a moment ago. Choose another name."
 SHOWN = {"active": "Active", "inactive": "Inactive", "trash": "Trash"}
 
 
@@ -164,7 +165,7 @@ def new(request: Request) -> HttpResponse:
             process.save()
             record("process.created", process.name, after={"description": process.description}, request=request)
     except IntegrityError:
-        form.add_error("name", "A process of this name was made a moment ago. Choose another name.")
+        form.add_error("name", TAKEN)
         return render(request, "processes/new.html", {"form": form}, status=422)
     messages.success(request, f"{process.name} is made. Say next where its rows come from.")
     return redirect("process-source", process.public_id)
@@ -204,10 +205,14 @@ def save_details(request: Request, public_id: UUID) -> HttpResponse:
     before = {name: getattr(process, name) for name in given}
     plan = replace(process.drafted, process=given["name"])
     if before != given:
-        with transaction.atomic():
-            changed = process.change(revision=revision, by=request.user, draft=plan.to_json(), **given)
-            if changed:
-                record("process.details_saved", process.name, before=before, after=given, request=request)
+        try:
+            with transaction.atomic():
+                changed = process.change(revision=revision, by=request.user, draft=plan.to_json(), **given)
+                if changed:
+                    record("process.details_saved", process.name, before=before, after=given, request=request)
+        except IntegrityError:
+            form.add_error("name", TAKEN)
+            return _details_page(request, process, form, status=422)
         if not changed:
             catch_up(form, process)
             return _details_page(request, process, form, conflict=True, status=409)
@@ -374,10 +379,14 @@ def restore(request: Request, public_id: UUID) -> HttpResponse:
     if complaint := name_is_taken(process.name, but_for=process):
         messages.error(request, f"{complaint} Rename the other one, then restore this one.")
         return redirect("process", public_id)
-    with transaction.atomic():
-        restored = process.change(revision=process.revision, by=request.user, trashed_at=None)
-        if restored:
-            record("process.restored", process.name, request=request)
+    try:
+        with transaction.atomic():
+            restored = process.change(revision=process.revision, by=request.user, trashed_at=None)
+            if restored:
+                record("process.restored", process.name, request=request)
+    except IntegrityError:
+        messages.error(request, TAKEN)
+        return redirect("process", public_id)
     if restored:
         messages.success(request, f"{process.name} is back.")
     return redirect("process", public_id)

@@ -6,13 +6,24 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_scopes import scope
 
 from accounts.models import AuditEntry, Company, User
 from integrations.engine.plan import Aggregate, ColumnType, Plan, WhenBusy
 from integrations.models import Connection, Process, ProcessVersion
 from tests import factories
-from tests.web.defining import answers_of, make_database, only_process, said, save, sql_connection, upload_sample
+from tests.runs.making import process_of
+from tests.web.defining import (
+    answers_of,
+    make_database,
+    only_process,
+    said,
+    save,
+    shown_answers,
+    sql_connection,
+    upload_sample,
+)
 
 
 @pytest.fixture
@@ -435,3 +446,22 @@ def test_a_process_of_another_company_is_not_found(client: Client, mallory: User
 
 def test_a_line_that_is_not_there_is_not_found(client: Client, with_line: Process) -> None:
     assert client.get(reverse("process-mapping", args=[with_line.public_id, 7])).status_code == 404
+
+
+def test_a_name_that_was_taken_a_moment_ago_is_said_and_nothing_is_lost(
+    client: Client, dora: User, company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = process_of(company, "FIRST"), process_of(company, "SECOND")
+    client.force_login(dora)
+    answers = shown_answers(client, second, "details") | {"name": "FIRST"}
+    # What the forms look up was true a moment ago.
+    monkeypatch.setattr("integrations.forms.process.name_is_taken", lambda name, but_for=None: "")
+    monkeypatch.setattr("integrations.web.processes.name_is_taken", lambda name, but_for=None: "")
+
+    renamed = client.post(reverse("process-details-save", args=[second.public_id]), answers)
+    assert renamed.status_code == 422 and "was made a moment ago" in renamed.content.decode()
+
+    with scope(company=company):
+        Process.objects.filter(pk=first.pk).update(trashed_at=timezone.now())
+        Process.objects.filter(pk=second.pk).update(name="FIRST")
+    assert "was made a moment ago" in said(client.post(reverse("process-restore", args=[first.public_id]), follow=True))
