@@ -24,7 +24,7 @@ from integrations.models import Connection, Process
 from integrations.runs.request import request_cancel, request_run
 from tests import factories
 from tests.accounts.table import TABLE
-from tests.browser.conftest import REFUSED, ended_run
+from tests.browser.conftest import NO_FAULT, ended_run
 
 Enter = Callable[[User, str], Page]
 
@@ -56,6 +56,7 @@ NO_SCREEN = {
     "process-integration": "leads to the first line",
     "run-progress": "lives in the panel",
     "run-source-download": "is a file",
+    "run-errors-export": "is a file",
     "health": "is for machines",
     "metrics": "is for machines",
 }
@@ -96,7 +97,7 @@ class Eye:
         return [f"{item['id']} at {item['nodes'][0]['target']}" for item in told]
 
     def _hear(self, words: str) -> None:
-        if not REFUSED.search(words):
+        if not NO_FAULT.search(words):
             self._said.append(words)
 
 
