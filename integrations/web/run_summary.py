@@ -136,7 +136,10 @@ def export_errors(request: Request, number: int) -> FileResponse:
     """The same documents as an Excel workbook: a line for each of their source rows."""
     run = _found(number)
     outcomes = _outcomes(run, request.GET.get("cause", ""))
-    columns = list(dict.fromkeys(name for rows in _source_rows(outcomes) for row in rows for name in row["values"]))
+    held = {name for rows in _source_rows(outcomes) for row in rows for name in row["values"]}
+    # PostgreSQL keeps the names of an object in an order of its own: the plan knows that of the source.
+    planned = [column.name for column in run.version.plan.source.columns]
+    columns = [*(name for name in planned if name in held), *sorted(held.difference(planned))]
     with TemporaryDirectory(prefix="errors-") as folder:
         path = Path(folder) / "errors.xlsx"
         lines = islice(_exported(outcomes, columns), EXPORTED_LINES)
