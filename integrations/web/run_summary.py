@@ -1,7 +1,7 @@
 """One run in all its detail: what it did, what it left, why, and what can be done next."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice, zip_longest
@@ -123,7 +123,7 @@ def errors(request: Request, number: int) -> HttpResponse:
     listed = list(found[: ERRORS_A_PAGE + 1])
     context = {
         **_frame(request, run),
-        "outcomes": [(outcome, _blamed(run, outcome)) for outcome in listed[:ERRORS_A_PAGE]],
+        "outcomes": [(_in_order(run, outcome), _blamed(run, outcome)) for outcome in listed[:ERRORS_A_PAGE]],
         "cause": cause,
         "more": listed[ERRORS_A_PAGE - 1].document if len(listed) > ERRORS_A_PAGE else None,
     }
@@ -137,9 +137,7 @@ def export_errors(request: Request, number: int) -> FileResponse:
     run = _found(number)
     outcomes = _outcomes(run, request.GET.get("cause", ""))
     held = {name for rows in _source_rows(outcomes) for row in rows for name in row["values"]}
-    # PostgreSQL keeps the names of an object in an order of its own: the plan knows that of the source.
-    planned = [column.name for column in run.version.plan.source.columns]
-    columns = [*(name for name in planned if name in held), *sorted(held.difference(planned))]
+    columns = _as_planned(held, [column.name for column in run.version.plan.source.columns])
     with TemporaryDirectory(prefix="errors-") as folder:
         path = Path(folder) / "errors.xlsx"
         lines = islice(_exported(outcomes, columns), EXPORTED_LINES)
@@ -147,6 +145,24 @@ def export_errors(request: Request, number: int) -> FileResponse:
         # Open, it can be read to its end though its name is gone.
         file = path.open("rb")
     return FileResponse(file, as_attachment=True, filename=f"Run {run.number} failed documents.xlsx")
+
+
+def _as_planned(held: Collection[str], planned: Sequence[str]) -> list[str]:
+    """Give names in the order of the plan: PostgreSQL keeps those of an object in an order of its own."""
+    return [*(name for name in planned if name in held), *sorted(set(held).difference(planned))]
+
+
+def _in_order(run: Run, outcome: DocumentOutcome) -> DocumentOutcome:
+    """Put what an outcome holds into the order of the source's columns and of the mapping."""
+    plan = run.version.plan
+    columns = [column.name for column in plan.source.columns]
+    targets = {line.name: [item.target for item in line.fields] for line in plan.lines}
+    for held, names in [
+        *((row, columns) for row in outcome.rows),
+        *((record, targets.get(record["line"], [])) for record in outcome.records),
+    ]:
+        held["values"] = {name: held["values"][name] for name in _as_planned(held["values"], names)}
+    return outcome
 
 
 def _source_rows(outcomes: QuerySet[DocumentOutcome]) -> Iterator[list[dict[str, Any]]]:

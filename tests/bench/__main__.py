@@ -144,7 +144,7 @@ def compared(folder: Path, title: str, floor: Side, product: Side, turns: int) -
         facts = "  ".join(f"{key} {value}" for key, value in others.items())
         say(f"  {name:<8} {median['seconds']:8.2f} s   {facts}")
     say(f"  ratio    {ratio:8.2f} ×   (median of {turns}: {', '.join(f'{item:.2f}' for item in ratios)})")
-    if "cpu_seconds" in floors[0]:
+    if all(turn.get("cpu_seconds") for turn in floors):
         # A busy machine bends it less: the product's processes wait for each other's cores, the floor has but one.
         cpu = statistics.median(p["cpu_seconds"] / f["cpu_seconds"] for p, f in zip(products, floors, strict=True))
         say(f"  in CPU   {cpu:8.2f} ×")

@@ -66,6 +66,12 @@ def test_every_failed_document_shows_its_row_column_and_reason(omars: Client, ru
     assert 'class="cell-bad"' in response.content.decode(), "the cell at fault is marked"
 
 
+def test_source_values_stand_in_the_order_of_the_source(omars: Client, run: Run) -> None:
+    (outcome, _), *_ = page(omars, "run-errors", run).context["outcomes"]
+    assert list(outcome.rows[0]["values"]) == ["CustomerNumber", "Name"]
+    assert list(outcome.records[0]["values"]) == ["customer_number", "name"]
+
+
 def test_failed_documents_are_paged_and_filtered_by_cause(omars: Client, crm: Crm) -> None:
     many = performed(process_into(crm, process="MANY"), "".join(f"{number:05d},\n" for number in range(120)))
     first = page(omars, "run-errors", many)
