@@ -10,7 +10,8 @@
   function openPanel(url) {
     if (!panel.firstElementChild) cameFrom = document.activeElement;
     showMenu(false);
-    window.htmx.ajax("GET", url, { target: "#panel", swap: "innerHTML" });
+    // What fails is told in live.js.
+    window.htmx.ajax("GET", url, { target: "#panel", swap: "innerHTML" }).catch(() => {});
   }
 
   function closePanel() {

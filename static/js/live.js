@@ -81,11 +81,16 @@
     if (document.hidden && event.detail.elt.matches("[data-live]")) event.preventDefault();
   });
 
-  // A list that no longer lives must not look as if it did.
+  // A list that no longer lives must not look as if it did, and a press that came to nothing is told.
+  const trouble = document.getElementById("trouble");
   for (const failure of ["htmx:sendError", "htmx:responseError"]) {
     document.addEventListener(failure, (event) => {
-      const state = event.detail.elt.matches("[data-live]") && event.detail.elt.querySelector("#live-state");
+      const part = event.detail.elt;
+      const lives = part.matches("[data-live]");
+      const state = lives && part.querySelector("#live-state");
       if (state) state.textContent = "The server does not answer; it is asked again.";
+      trouble.hidden = lives;
     });
   }
+  document.addEventListener("htmx:beforeRequest", () => (trouble.hidden = true));
 })();

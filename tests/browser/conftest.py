@@ -19,7 +19,9 @@ from integrations.runs.perform import perform
 from integrations.runs.request import request_run
 from tests import factories
 
-NO_FAULT = re.compile(r"the server responded with a status of 4\d\d|^htmx:(sendAbort|afterRequest)$")
+NO_FAULT = re.compile(
+    r"the server responded with a status of 4\d\d|Status Error Code 4\d\d|^htmx:(sendAbort|afterRequest)$"
+)
 """What a console says of answers that refuse something, and of requests that a newer one replaced."""
 
 

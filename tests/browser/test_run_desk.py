@@ -277,3 +277,15 @@ def test_a_run_is_cancelled_where_it_is_looked_at(
     page.get_by_role("button", name="Yes").click()
     expect(page.get_by_text("Run 1 is cancelled")).to_be_visible()
     assert fresh(run).status == RunStatus.CANCELLED
+
+
+def test_a_server_that_does_not_answer_is_told(enter: Enter, customers: Process, omar: User, live_server: Any) -> None:
+    page = enter(omar, "/runs/")
+    page.route(f"{live_server.url}/run/", lambda route: route.fulfill(status=404, body=""))
+    page.get_by_role("main").get_by_role("link", name="Run an Integration").first.click()
+    expect(page.get_by_role("alert")).to_contain_text("Load it anew and look before you try again")
+
+    page.unroute(f"{live_server.url}/run/")
+    page.get_by_role("main").get_by_role("link", name="Run an Integration").first.click()
+    expect(page.get_by_role("dialog").get_by_text("CUSTOMERS_TO_CRM")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
