@@ -11,7 +11,7 @@
     if (!panel.firstElementChild) cameFrom = document.activeElement;
     showMenu(false);
     // What fails is told in live.js.
-    window.htmx.ajax("GET", url, { target: "#panel", swap: "innerHTML" }).catch(() => {});
+    window.htmx.ajax("GET", url, { target: "#panel", swap: "innerHTML settle:0ms" }).catch(() => {});
   }
 
   function closePanel() {
