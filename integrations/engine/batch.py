@@ -100,6 +100,8 @@ class MappedBatch:
     verdicts: list[Bucket | None]
     problems: dict[int, Problem] = field(default_factory=dict)
     parts: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    variables: dict[str, Any] | None = None
+    """The run's variables after the scripts of this batch; None where nothing could have changed them."""
 
 
 @dataclass(slots=True)

@@ -5,19 +5,19 @@ sends segment by segment and accounts for each before the next. Every end is a v
 """
 
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from typing import TypeVar
 
 from integrations.engine.ahead import Ahead
-from integrations.engine.batch import ERRORS, Bucket, Delivery, Document, LineRecords, MappedBatch, Problem, RowBatch
+from integrations.engine.batch import ERRORS, Bucket, Delivery, Document, MappedBatch, Problem, RowBatch
 from integrations.engine.errors import Fenced, TransientError, UnknownOutcome, WaybillError, Where
 from integrations.engine.failpoint import failpoint
 from integrations.engine.group import documents
-from integrations.engine.mapping import Mapper, part
+from integrations.engine.mapping import Mapper, part, withdraw
+from integrations.engine.order import order_of
 from integrations.engine.plan import NoData, Plan, Stage
 from integrations.engine.ports import (
     Destination,
@@ -28,20 +28,29 @@ from integrations.engine.ports import (
     Settled,
     Source,
     Stop,
+    TaskEnd,
     TaskResult,
     Tasks,
     Ticket,
 )
+from integrations.engine.segments import cut, joined, parted
 from integrations.engine.survey import Survey, survey
+from integrations.engine.variables import Variables
 
 Answer = TypeVar("Answer")
 
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 1.0
-SEGMENT_CHARS = 16_000_000
-"""What the source rows of a segment may hold together, so that memory stays flat for wide rows, too."""
 MAPPED_AHEAD = 1_000
 """Documents that are mapped in one crossing: enough for speed, few enough to be kept a step ahead of the delivery."""
+DOCUMENT_STAGES = frozenset({Stage.DOCUMENT_PRE, Stage.DOCUMENT_POST_SUCCESS, Stage.DOCUMENT_POST_FAILURE})
+FOLLOWED_BY = {
+    Bucket.CREATED: Stage.DOCUMENT_POST_SUCCESS,
+    Bucket.UPDATED: Stage.DOCUMENT_POST_SUCCESS,
+    Bucket.UNCHANGED: Stage.DOCUMENT_POST_SUCCESS,
+    Bucket.FAILED: Stage.DOCUMENT_POST_FAILURE,
+}
+"""The tasks that follow a document. One that is unknown has neither arrived nor failed, so none follows it."""
 
 
 class OutcomeStatus(StrEnum):
@@ -90,11 +99,16 @@ def execute(
     journal: Journal,
     tasks: Tasks,
     ticket_for: Callable[[int], Ticket],
+    variables: Variables | None = None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Run `plan` on from where the journal stands, to whatever end. Raises only what is no `WaybillError`."""
+    """Run `plan` on from where the journal stands, to whatever end. Raises only what is no `WaybillError`.
+
+    `variables` are the run's own, as the journal last kept them; `scripts` and `tasks` change the same object.
+    """
+    variables = variables or Variables()
     try:
-        return _Execution(plan, source, destination, scripts, journal, tasks, ticket_for, wait).run()
+        return _Execution(plan, source, destination, scripts, journal, tasks, ticket_for, variables, wait).run()
     except Fenced as error:
         return Outcome(status=OutcomeStatus.FENCED, sentence=error.sentence, code=error.code)
 
@@ -109,6 +123,7 @@ class _Execution:
         journal: Journal,
         tasks: Tasks,
         ticket_for: Callable[[int], Ticket],
+        variables: Variables,
         wait: Callable[[float], None],
     ) -> None:
         self._plan = plan
@@ -118,7 +133,12 @@ class _Execution:
         self._journal = journal
         self._tasks = tasks
         self._ticket_for = ticket_for
+        self._variables = variables
+        self._variables_kept = variables.revision
+        self._accounted_variables = variables.snapshot()
         self._wait = wait
+        self._order = order_of(plan)
+        self._minds_documents = bool(DOCUMENT_STAGES & set(tasks.stages))
         self._position = Position()
         self._may_have_left = False
         """True while a segment of an earlier worker may have left and nobody knows yet whether it did."""
@@ -131,14 +151,13 @@ class _Execution:
         try:
             self._position = self._journal.position()
             self._may_have_left = self._position.sending is not None
-            if not self._position.segments:
-                self._task(Stage.INTEGRATION_PRE)
+            self._before(Stage.INTEGRATION_PRE)
             self._journal.entered("read", "all of the source, before anything is sent")
             seen = self._survey()
             if not seen.rows:
                 outcome = self._without_data()
             else:
-                self._task(Stage.VALIDATION)
+                self._before(Stage.VALIDATION)
                 self._journal.entered("deliver", f"{seen.rows:,} rows in {seen.documents:,} documents")
                 self._deliver_all(seen)
                 outcome = self._well()
@@ -172,7 +191,7 @@ class _Execution:
         return Outcome(status=OutcomeStatus.COMPLETED, sentence="The source holds no row, so nothing was sent.")
 
     def _well(self) -> Outcome:
-        errors = self._position.errors
+        errors = self._position.errors + self._position.follow_ups
         if not errors:
             return Outcome(status=OutcomeStatus.COMPLETED)
         are = "document needs" if errors == 1 else "documents need"
@@ -186,30 +205,54 @@ class _Execution:
         """Let the last tasks follow. What was not attempted is held by the row itself when the run ends."""
         if outcome.status is OutcomeStatus.HANDED_BACK:
             return outcome
-        well = outcome.status in (OutcomeStatus.COMPLETED, OutcomeStatus.COMPLETED_WITH_ERRORS)
         if outcome.status is not OutcomeStatus.CANCELLED:
-            try:
-                self._task(Stage.INTEGRATION_POST_SUCCESS if well else Stage.INTEGRATION_POST_FAILURE)
-            except Stopped as stopped:
-                outcome = stopped.outcome
-        try:
-            self._task(Stage.INTEGRATION_POST_ALWAYS)
-        except Stopped as stopped:
-            outcome = stopped.outcome
+            is_well = outcome.status is OutcomeStatus.COMPLETED
+            outcome = self._after(
+                Stage.INTEGRATION_POST_SUCCESS if is_well else Stage.INTEGRATION_POST_FAILURE, outcome
+            )
+        outcome = self._after(Stage.INTEGRATION_POST_ALWAYS, outcome)
         return outcome
 
-    def _task(self, stage: Stage) -> None:
-        if stage not in self._tasks.stages:
+    def _before(self, stage: Stage) -> None:
+        """Do the tasks that stand before anything is sent. What ends there ends the run (spec 10, *Tasks*)."""
+        end = self._tasks_of(stage)
+        if end.result is TaskResult.GO_ON:
             return
+        if end.result is TaskResult.INTERRUPTED:
+            raise self._interrupted()
+        if end.result is TaskResult.QUIT and end.failed:
+            status, code = OutcomeStatus.FAILED, "task.failed"
+        elif end.result is TaskResult.QUIT and stage is Stage.INTEGRATION_PRE:
+            # Nothing was read, so nothing is left undone: a check that found no work to do ends well.
+            status, code = OutcomeStatus.COMPLETED, "task.quit"
+        else:
+            status, code = OutcomeStatus.CANCELLED, "task.cancelled"
+        raise Stopped(Outcome(status=status, sentence=f"{end.sentence} Nothing was sent.", code=code))
+
+    def _after(self, stage: Stage, outcome: Outcome) -> Outcome:
+        """Do the tasks that stand behind everything. One that fails and quits keeps the run from being Completed."""
+        if outcome.status is OutcomeStatus.HANDED_BACK:
+            return outcome
+        end = self._tasks_of(stage)
+        if end.result is TaskResult.INTERRUPTED:
+            # Cancelled or not, everything else is done: what is left of the tasks follows when the run is resumed.
+            return Outcome(status=OutcomeStatus.HANDED_BACK)
+        if end.result is TaskResult.QUIT and end.failed and outcome.status is OutcomeStatus.COMPLETED:
+            return Outcome(status=OutcomeStatus.COMPLETED_WITH_ERRORS, sentence=end.sentence, code="task.failed")
+        return outcome
+
+    def _interrupted(self) -> Stopped:
+        try:
+            self._stop_if_asked()
+        except Stopped as stopped:
+            return stopped
+        return Stopped(Outcome(status=OutcomeStatus.HANDED_BACK))
+
+    def _tasks_of(self, stage: Stage) -> TaskEnd:
+        if stage not in self._tasks.stages:
+            return TaskEnd()
         self._journal.entered(stage)
-        result = self._tasks.at(stage)
-        if result is TaskResult.QUIT:
-            sentence = f"A task at the stage {stage.replace('_', ' ')} ended the run."
-            raise Stopped(Outcome(status=OutcomeStatus.FAILED, sentence=sentence, code="task.quit"))
-        if result is TaskResult.CANCEL:
-            raise Stopped(
-                Outcome(status=OutcomeStatus.CANCELLED, sentence="A task cancelled the run.", code="task.cancel")
-            )
+        return self._tasks.at(stage)
 
     def _stop_if_asked(self, *, to_be_counted: bool = False) -> None:
         """End the run here when somebody asked for it.
@@ -230,11 +273,24 @@ class _Execution:
         settled = self._patiently(lambda: self._destination.enter(ticket))
         mapper = Mapper(self._plan, seen.columns, self._scripts)
         segments = self._segments(seen, mapper, skip=begun.documents)
-        with Ahead(segments, meanwhile=self._stop_if_asked, interrupt=self._abandon) as mapped:
-            for left in mapped:
-                while left.documents:
-                    self._stop_if_asked()
-                    left = self._next_segment(left, begun, settled)
+        if self._minds_documents:
+            # What a task does shows in the next document, so nothing is computed ahead of it.
+            self._send_all(segments, begun, settled)
+            return
+        self._accounted_variables = self._variables.snapshot()
+        try:
+            with Ahead(segments, meanwhile=self._stop_if_asked, interrupt=self._abandon) as mapped:
+                self._send_all(mapped, begun, settled)
+        except Stopped:
+            # What was mapped ahead and not sent has left no trace.
+            self._variables.update(self._accounted_variables)
+            raise
+
+    def _send_all(self, mapped: Iterable[MappedBatch], begun: Position, settled: Settled | None) -> None:
+        for left in mapped:
+            while left.documents:
+                self._stop_if_asked()
+                left = self._next_segment(left, begun, settled)
 
     def _next_segment(self, batch: MappedBatch, begun: Position, settled: Settled | None) -> MappedBatch:
         """Deliver and account for a batch, or for as much of it as the destination took; give what is left."""
@@ -265,20 +321,52 @@ class _Execution:
         """Cut the documents that are not accounted for yet into mapped segments."""
         found = documents(self._plan, _Watched(self._source, self._leave_if_abandoned), seen)
         next(islice(found, skip, skip), None)
-        while segment := _cut(found, self._destination.batch_size):
-            if Stage.DOCUMENT_PRE in self._tasks.stages:
-                self._prepare(segment)
-            yield joined([mapper.map(segment[at : at + MAPPED_AHEAD]) for at in range(0, len(segment), MAPPED_AHEAD)])
+        # Where scripts write before a document is sent, a segment that is sent in part would leave variables of more
+        # documents than it holds. One that settles is sent whole or not at all.
+        singly = self._order.send_singly or (self._order.writes_before_sending and not self._destination.settles)
+        size = 1 if singly else self._destination.batch_size
+        while segment := cut(found, size):
+            yield self._mapped(segment, mapper)
 
-    def _prepare(self, segment: Sequence[Document]) -> None:
-        for document in segment:
-            result = self._tasks.at(Stage.DOCUMENT_PRE, document)
-            if result is not TaskResult.GO_ON and document.problem is None:
-                document.problem = Problem(
-                    sentence="A task stopped this document before it was sent.",
-                    code="task.quit",
-                    where=Where(stage=str(Stage.DOCUMENT_PRE)),
-                )
+    def _mapped(self, segment: Sequence[Document], mapper: Mapper) -> MappedBatch:
+        step = 1 if self._order.map_singly else MAPPED_AHEAD
+        parts = []
+        for at in range(0, len(segment), step):
+            batch = mapper.map(segment[at : at + step])
+            self._prepare(batch)
+            parts.append(batch)
+        whole = joined(parts)
+        if not self._minds_documents:
+            # Mapped ahead: these are the variables as this segment leaves them, whatever the next one does.
+            whole.variables = self._changed_variables()
+        return whole
+
+    def _prepare(self, batch: MappedBatch) -> None:
+        """Do the tasks before each document that is to be sent."""
+        if Stage.DOCUMENT_PRE not in self._tasks.stages:
+            return
+        stopped: dict[int, Bucket] = {}
+        for index, document in enumerate(batch.documents):
+            if batch.verdicts[index] is not None:
+                continue
+            end = self._tasks.at(Stage.DOCUMENT_PRE, document)
+            if end.result is TaskResult.INTERRUPTED:
+                raise self._interrupted()
+            if end.result is TaskResult.CANCEL:
+                stopped[index] = Bucket.RESTRICTED
+                self._journal.log("info", f"Left out: {end.sentence}", stage=Stage.DOCUMENT_PRE, document=document.key)
+            elif end.result is TaskResult.QUIT and end.failed:
+                stopped[index] = Bucket.FAILED
+                batch.problems[index] = _task_problem(end, Stage.DOCUMENT_PRE)
+        if stopped:
+            withdraw(self._plan, batch, stopped)
+
+    def _changed_variables(self) -> dict[str, object] | None:
+        """Give the variables when they differ from what was kept last."""
+        if self._variables.revision == self._variables_kept:
+            return None
+        self._variables_kept = self._variables.revision
+        return self._variables.snapshot()
 
     def _settled_before(
         self, batch: MappedBatch, number: int, settled: Settled | None, *, in_doubt: bool
@@ -349,8 +437,8 @@ class _Execution:
     def _account(self, batch: MappedBatch, number: int, delivery: Delivery) -> None:
         _see_that_all_are_answered(batch, delivery)
         problems = batch.problems | delivery.problems
-        if Stage.DOCUMENT_POST_SUCCESS in self._tasks.stages or Stage.DOCUMENT_POST_FAILURE in self._tasks.stages:
-            self._follow(batch, delivery)
+        follow_ups = self._follow(batch, delivery, problems)
+        variables = self._changed_variables() if self._minds_documents else batch.variables
         self._may_have_left = False
         before = self._position
         self._journal.settle(
@@ -362,19 +450,34 @@ class _Execution:
                 problems=problems,
                 values=self._values(batch, delivery),
                 line_counts=delivery.line_counts,
+                follow_ups=follow_ups,
+                variables=variables,
             )
         )
         self._position = Position(
             segments=number,
             documents=before.documents + len(batch.documents),
             errors=before.errors + sum(map(ERRORS.__contains__, delivery.buckets)),
+            follow_ups=before.follow_ups + len(follow_ups),
         )
+        if variables is not None:
+            self._accounted_variables = variables
 
-    def _follow(self, batch: MappedBatch, delivery: Delivery) -> None:
-        for document, bucket in zip(batch.documents, delivery.buckets, strict=True):
-            stage = Stage.DOCUMENT_POST_FAILURE if bucket in ERRORS else Stage.DOCUMENT_POST_SUCCESS
-            if stage in self._tasks.stages:
-                self._tasks.at(stage, document)
+    def _follow(self, batch: MappedBatch, delivery: Delivery, problems: Mapping[int, Problem]) -> dict[int, Problem]:
+        """Do the tasks behind each document. Gives those that arrived and whose tasks failed: they stay delivered."""
+        failed: dict[int, Problem] = {}
+        for index, (document, bucket) in enumerate(zip(batch.documents, delivery.buckets, strict=True)):
+            stage = FOLLOWED_BY.get(bucket)
+            if stage not in self._tasks.stages:
+                continue
+            assert stage is not None
+            document.problem = problems.get(index)
+            end = self._tasks.at(stage, document)
+            if end.result is TaskResult.INTERRUPTED:
+                raise self._interrupted()
+            if stage is Stage.DOCUMENT_POST_SUCCESS and end.result is TaskResult.QUIT and end.failed:
+                failed[index] = _task_problem(end, stage)
+        return failed
 
     def _values(self, batch: MappedBatch, delivery: Delivery) -> dict[int, list[dict[str, object]]]:
         """Give the mapped records of every document that counts as an error, for its repair."""
@@ -388,61 +491,8 @@ class _Execution:
         return values
 
 
-def _cut(found: Iterator[Document], most: int) -> list[Document]:
-    """Take the next segment: `most` documents, or fewer where they are large. The same source is always cut alike."""
-    segment = []
-    chars = 0
-    for document in islice(found, most):
-        segment.append(document)
-        chars += sum(len("".join(row)) for row in document.rows)
-        if chars > SEGMENT_CHARS:
-            break
-    return segment
-
-
-def joined(batches: Sequence[MappedBatch]) -> MappedBatch:
-    """Put consecutive mapped batches together into one segment."""
-    if len(batches) == 1:
-        return batches[0]
-    whole = batches[0]
-    all_documents = list(whole.documents)
-    for batch in batches[1:]:
-        shift = len(all_documents)
-        all_documents += batch.documents
-        whole.verdicts += batch.verdicts
-        whole.problems |= {index + shift: problem for index, problem in batch.problems.items()}
-        whole.parts |= {index + shift: parts for index, parts in batch.parts.items()}
-        for line, more in zip(whole.lines, batch.lines, strict=True):
-            line.records += more.records
-            line.owners += [owner + shift for owner in more.owners]
-            line.restricted += more.restricted
-    whole.documents = all_documents
-    return whole
-
-
-def parted(batch: MappedBatch, at: int) -> tuple[MappedBatch, MappedBatch]:
-    """Part a mapped batch behind its first `at` documents."""
-    size = len(batch.documents)
-    if at >= size:
-        return batch, MappedBatch(documents=[], lines=[], verdicts=[])
-    return _piece(batch, 0, at), _piece(batch, at, size)
-
-
-def _piece(batch: MappedBatch, begin: int, end: int) -> MappedBatch:
-    lines = []
-    for line in batch.lines:
-        low, high = bisect_left(line.owners, begin), bisect_left(line.owners, end)
-        owners = [owner - begin for owner in line.owners[low:high]]
-        # Counted of the batch as a whole, and told with its first piece.
-        restricted = 0 if begin else line.restricted
-        lines.append(LineRecords(records=line.records[low:high], owners=owners, restricted=restricted))
-    return MappedBatch(
-        documents=batch.documents[begin:end],
-        lines=lines,
-        verdicts=batch.verdicts[begin:end],
-        problems={index - begin: problem for index, problem in batch.problems.items() if begin <= index < end},
-        parts={index - begin: parts for index, parts in batch.parts.items() if begin <= index < end},
-    )
+def _task_problem(end: TaskEnd, stage: Stage) -> Problem:
+    return Problem(sentence=end.sentence, cause=end.sentence, code="task.failed", where=Where(stage=str(stage)))
 
 
 def _unknown(batch: MappedBatch, sentence: str = "") -> Delivery:

@@ -3,7 +3,7 @@
 Fields are mapped a column at a time over the whole batch; a value that does not fit costs its own document only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
@@ -125,6 +125,22 @@ class Mapper:
         return LineRecords(
             records=list(compress(records, stays)), owners=list(compress(cut.owners, stays)), restricted=cut.restricted
         )
+
+
+def withdraw(plan: Plan, batch: MappedBatch, stopped: Mapping[int, Bucket]) -> None:
+    """Take documents out of a batch before it is sent: each ends in the bucket given for it."""
+    for line, spec in zip(batch.lines, plan.lines, strict=True):
+        stays = [owner not in stopped for owner in line.owners]
+        for record, owner, stay in zip(line.records, line.owners, stays, strict=True):
+            if stay:
+                continue
+            if stopped[owner] is Bucket.FAILED:
+                batch.parts.setdefault(owner, []).append(part(spec, record))
+            else:
+                line.restricted += 1
+        line.records, line.owners = list(compress(line.records, stays)), list(compress(line.owners, stays))
+    for index, bucket in stopped.items():
+        batch.verdicts[index] = bucket
 
 
 def part(line: Line, record: Record) -> dict[str, Any]:

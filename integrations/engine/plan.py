@@ -4,7 +4,7 @@ It names connections by their public id and never holds a secret. A `ProcessVers
 points at one, so what ran is known for ever.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -60,6 +60,39 @@ class Stage(StrEnum):
     INTEGRATION_POST_SUCCESS = "integration_post_success"
     INTEGRATION_POST_FAILURE = "integration_post_failure"
     INTEGRATION_POST_ALWAYS = "integration_post_always"
+
+
+class TaskType(StrEnum):
+    """What a task does."""
+
+    RUN_SCRIPT = "run_script"
+    RUN_INTEGRATION = "run_integration"
+    SET_VARIABLE = "set_variable"
+
+
+class ParentData(StrEnum):
+    """Which rows of its parent a child run reads instead of its own source (*Use data from parent*)."""
+
+    NONE = "none"
+    ALL = "all"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Then(StrEnum):
+    """What follows a task (its *On Success* and *On Failure*)."""
+
+    NEXT = "next"
+    QUIT = "quit"
+    CANCEL = "cancel"
+
+
+class Keep(StrEnum):
+    """Whether the value a run leaves in a variable becomes the value of the process."""
+
+    NEVER = "never"
+    ON_SUCCESS = "on_success"
+    ALWAYS = "always"
 
 
 class WhenBusy(StrEnum):
@@ -141,6 +174,40 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Task:
+    """A step at a stage of a run. `condition` is a script body: false skips the task; empty never does.
+
+    `script` is the body of a *Run Script* task; `variable` and `value` belong to *Set Variable*, whose value may name
+    other variables as `[GBL_NAME]`. *Run Integration* names a process by its public id; the child reads `parent_data`,
+    takes the parent's variables with `use_variables` and hands its own back with `hand_back`.
+    """
+
+    name: str
+    type: TaskType
+    stage: Stage
+    enabled: bool = True
+    condition: str = ""
+    on_success: Then = Then.NEXT
+    on_failure: Then = Then.QUIT
+    script: str = ""
+    variable: str = ""
+    value: str = ""
+    integration: str = ""
+    parent_data: ParentData = ParentData.NONE
+    use_variables: bool = False
+    hand_back: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A global variable as the process uses it. `value` overrides the company's; None inherits it."""
+
+    name: str
+    value: str | None = None
+    keep: Keep = Keep.NEVER
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The Options tab, as far as the engine obeys it."""
 
@@ -159,22 +226,30 @@ class Plan:
     destination: DestinationSpec
     key_fields: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    variables: tuple[Variable, ...] = ()
     options: Options = Options()
 
     @property
     def has_scripts(self) -> bool:
-        """True when any line needs the script child: a restriction or a calculation."""
-        return any(
-            line.restriction or any(f.column_type is ColumnType.CALCULATION for f in line.fields) for line in self.lines
-        )
+        """True when anything needs the script child: a restriction, a calculation, a task's script or condition."""
+        return bool(self.line_scripts) or any(task.script or task.condition for task in self.active_tasks)
 
-    def batching(self, task_stages: Collection[Stage] = ()) -> tuple[bool, str]:
-        """Say whether a whole batch may cross to the scripts in one message, and why, for the Run Summary."""
-        if not self.has_scripts:
-            return True, "No script: documents are mapped and sent in batches."
-        if Stage.DOCUMENT_PRE in task_stages:
-            return False, "Tasks stand before each document, so scripts run document by document."
-        return True, "No task writes what the scripts read, so whole batches cross to them."
+    @property
+    def line_scripts(self) -> tuple[str, ...]:
+        """The restrictions and calculations of all lines, as far as there are any."""
+        found = []
+        for line in self.lines:
+            found += [line.restriction, *(f.value for f in line.fields if f.column_type is ColumnType.CALCULATION)]
+        return tuple(script for script in found if script)
+
+    @property
+    def active_tasks(self) -> tuple[Task, ...]:
+        return tuple(task for task in self.tasks if task.enabled)
+
+    def tasks_at(self, stage: Stage) -> tuple[Task, ...]:
+        """The enabled tasks of a stage, in their order."""
+        return tuple(task for task in self.active_tasks if task.stage is stage)
 
     def to_json(self) -> dict[str, Any]:
         """Give the plan as JSON-ready data; `from_json` of it is equal to this plan."""
@@ -189,6 +264,8 @@ class Plan:
             destination=DestinationSpec(**data["destination"]),
             key_fields=tuple(data.get("key_fields", ())),
             lines=tuple(_line(item) for item in data.get("lines", ())),
+            tasks=tuple(_task(item) for item in data.get("tasks", ())),
+            variables=tuple(Variable(**{**item, "keep": Keep(item["keep"])}) for item in data.get("variables", ())),
             options=_options(data.get("options", {})),
         )
 
@@ -214,6 +291,18 @@ def _field(data: Mapping[str, Any]) -> FieldMap:
     return FieldMap(
         **{**data, "column_type": ColumnType(data["column_type"]), "type": ValueType(data.get("type", "text"))}
     )
+
+
+def _task(data: Mapping[str, Any]) -> Task:
+    words: dict[str, type[StrEnum]] = {
+        "type": TaskType,
+        "stage": Stage,
+        "on_success": Then,
+        "on_failure": Then,
+        "parent_data": ParentData,
+    }
+    given: dict[str, Any] = {name: words[name](value) if name in words else value for name, value in data.items()}
+    return Task(**given)
 
 
 def _options(data: Mapping[str, Any]) -> Options:

@@ -1,7 +1,7 @@
 """All that the engine knows of the world. Connectors, the script child and the journal stand behind these."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -94,7 +94,11 @@ class Scripts(Protocol):
     """The script child of one run. Restriction and calculations of a document are one call."""
 
     def evaluate(self, documents: Sequence[Sequence[Sequence[Row]]]) -> Iterator[list[list[Computed]] | Fault]:
-        """For each document (lines → records → source values) yield its answers in order, or the fault it met."""
+        """For each document (lines → records → source values) yield its answers in order, or the fault it met.
+
+        What a document's scripts write into the run's variables stands there when its answer is given; the writes of
+        one that met a fault never do.
+        """
 
     def close(self) -> None: ...
 
@@ -111,6 +115,8 @@ class Position:
     sending: int | None = None
     errors: int = 0
     """Documents accounted for that count as errors."""
+    follow_ups: int = 0
+    """Documents that arrived and whose tasks behind them failed."""
 
 
 class Stop(StrEnum):
@@ -133,6 +139,10 @@ class Segment:
     values: dict[int, list[dict[str, Any]]]
     """For each document with an error: one entry a record, {"line": name, "values": {target: value}}."""
     line_counts: list[dict[Bucket, int]]
+    follow_ups: dict[int, Problem] = field(default_factory=dict)
+    """Documents that arrived and whose tasks behind them failed: they stay delivered, and somebody has to look."""
+    variables: Mapping[str, Any] | None = None
+    """The run's variables after this segment, where they changed: a resumed run goes on with them."""
 
 
 class Journal(Protocol):
@@ -162,18 +172,32 @@ class Journal(Protocol):
         """Say whether the run should end at this segment, and why."""
 
 
+class TaskResult(StrEnum):
+    """How the tasks of a stage ended. QUIT and CANCEL left the tasks behind that one undone."""
+
+    GO_ON = "go_on"
+    QUIT = "quit"
+    CANCEL = "cancel"
+    INTERRUPTED = "interrupted"
+    """The run has to stop first; whoever continues it does the rest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEnd:
+    """The end of a stage's tasks, and of the one that ended them: whether it failed, and what it said."""
+
+    result: TaskResult = TaskResult.GO_ON
+    failed: bool = False
+    sentence: str = ""
+
+
 class Tasks(Protocol):
-    """The tasks of a process, called at their stages. `QUIT` at a document's stage fails that document, at a stage
-    of the integration the run; `CANCEL` cancels the run."""
+    """The tasks of a process, called at their stages. What an end means for the document or the run, the engine says."""
 
     @property
     def stages(self) -> Collection[Stage]:
         """The stages that have a task at all: what has none costs nothing."""
 
-    def at(self, stage: Stage, document: Document | None = None) -> "TaskResult": ...
-
-
-class TaskResult(StrEnum):
-    GO_ON = "go_on"
-    QUIT = "quit"
-    CANCEL = "cancel"
+    def at(self, stage: Stage, document: Document | None = None) -> TaskEnd:
+        """Do the tasks of a stage in their order. At a stage of the integration, one that was done before a crash is
+        not done again. Raises `Fenced` only."""

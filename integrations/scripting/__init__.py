@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 
 from integrations.engine.plan import Plan
+from integrations.engine.variables import Variables
 from integrations.scripting.sandbox import Limits, Sandbox
 
 __all__ = ["Limits", "open_scripts"]
 
 
-def open_scripts(plan: Plan, columns: Sequence[str], *, limits: Limits | None = None) -> Sandbox:
-    """Start the script child of a run for rows with these columns. Raises `DefinitionError` for what cannot compile."""
-    return Sandbox(plan, columns, limits or Limits())
+def open_scripts(
+    plan: Plan, columns: Sequence[str], *, variables: Variables | None = None, limits: Limits | None = None
+) -> Sandbox:
+    """Start the script child of a run for rows with these columns; scripts read and write `variables`.
+
+    Raises `DefinitionError` for what cannot compile.
+    """
+    return Sandbox(plan, columns, limits or Limits(), variables or Variables())

@@ -20,6 +20,8 @@ FLUSH_SECONDS = 0.05
 OUT_OF_MEMORY = "InternalError: out of memory"
 NO_MEMORY_LEFT = "threw null, as also happens when memory runs out"
 SAID_WITHIN = 200
+VARIABLES, ANSWERS = '{"variables":', '{"answers":'
+"""How a message that brings the variables begins, and an answer that tells what was written into them."""
 
 
 def read_frame() -> bytes:
@@ -64,11 +66,15 @@ def main() -> None:
 
 
 class World:
-    """The context that scripts see. Begun anew whenever a script was stopped: what it left behind goes with it."""
+    """The context that scripts see. Begun anew whenever a script was stopped: what it left behind goes with it.
+
+    The run's variables outlive that: what documents wrote is noted here, outside of what a script can exhaust.
+    """
 
     def __init__(self, harness: str, scripts: str, setup: dict[str, Any]) -> None:
         self.harness, self.scripts, self.setup = harness, scripts, setup
         self.batch = "[]"
+        self.variables: dict[str, Any] = {}
 
     def begin(self) -> None:
         context = quickjs.Context()
@@ -77,13 +83,21 @@ class World:
         context.set_time_limit(self.setup["seconds"])
         context.eval(self.harness)
         self.context, self.ask = context, context.get("prepare")(self.scripts)
-        self.take(self.batch)
+        if self.variables:
+            self.bring(json.dumps({"variables": self.variables}))
+        self.bring(self.batch)
 
-    def take(self, batch: str) -> None:
-        """Bring the next batch in."""
-        self.batch = batch
+    def take(self, message: str) -> None:
+        """Bring in what the parent sent: a batch of documents, a task to do, or the variables as they are now."""
+        if message.startswith(VARIABLES):
+            self.variables = json.loads(message)["variables"]
+        else:
+            self.batch = message
+        self.bring(message)
+
+    def bring(self, message: str) -> None:
         self.context.set_time_limit(-1)
-        self.ask(batch)
+        self.ask(message)
         self.context.set_time_limit(self.setup["seconds"])
 
     def answer(self, number: int) -> str:
@@ -94,6 +108,8 @@ class World:
             answer, short = self.tried(number)
         if short:
             self.begin()
+        if answer.startswith(ANSWERS):
+            self.variables.update(json.loads(answer)["variables"])
         return answer
 
     def tried(self, number: int) -> tuple[str, bool]:
@@ -105,7 +121,7 @@ class World:
             if said.endswith("interrupted"):
                 return self.stopped(said), False
             return self.stopped(OUT_OF_MEMORY), True
-        said = answer[:SAID_WITHIN] if answer.startswith("{") else ""
+        said = answer[:SAID_WITHIN] if answer.startswith("{") and not answer.startswith(ANSWERS) else ""
         return answer, OUT_OF_MEMORY in said or NO_MEMORY_LEFT in said
 
     def stopped(self, said: str) -> str:

@@ -55,13 +55,14 @@
     Object.preventExtensions(globalThis);
   }
 
-  // A context is an object with one property a column: its token, and its own name where that differs.
-  function contextMaker(tokens, names) {
+  // A context is an object with one property a column: its token, and its own name where that differs. What `shared`
+  // describes (the run's variables, the facts of the run, the document's rows) is the same for every context.
+  function contextMaker(tokens, names, shared) {
     const sets = tokens.map((token, index) => `this[${stringify(token)}] = row[${index}];`).join("\n");
     const Context = new Function("row", sets);
-    Context.prototype = Object.create(null);
+    Context.prototype = Object.create(null, shared);
     names.forEach((name, index) => {
-      if (name !== tokens[index]) {
+      if (name !== tokens[index] && !(name in shared)) {
         Object.defineProperty(Context.prototype, name, {
           get() {
             return this[tokens[index]];
@@ -130,13 +131,59 @@
 
   let line = 0;
   let place = -1;
+  let task = -1;
+
+  // The run's variables. What a document or a task writes stands only once it has ended without a fault.
+  let variables = Object.create(null);
+  let before = null;
+  let written = null;
+
+  function begin() {
+    before = null;
+    written = null;
+  }
+
+  function undo() {
+    if (before !== null) variables = before;
+    begin();
+  }
+
+  function write(name, value) {
+    if (before === null) {
+      before = Object.assign(Object.create(null), variables);
+      written = Object.create(null);
+    }
+    if (value === undefined) refuse("wrote nothing into " + name + ": give it a value, or an empty text");
+    variables[name] = written[name] = frozen(plain(value));
+  }
+
+  // A list or an object in a variable changes only by an assignment: a change inside it would be noticed by nobody.
+  function frozen(value) {
+    if (isObject(value)) {
+      for (const key of Reflect.ownKeys(value)) frozen(value[key]);
+      Object.freeze(value);
+    }
+    return value;
+  }
+
+  function variable(name) {
+    return {
+      get() {
+        return variables[name];
+      },
+      set(value) {
+        write(name, value);
+      },
+    };
+  }
 
   function fault(error) {
     let said = "";
     let stack = "";
     try {
+      undo();
       if (isObject(error) && refusals.has(error)) {
-        return stringify({ line, place, said: error.refused, refused: true });
+        return stringify({ line, place, task, said: error.refused, refused: true });
       }
       said = error instanceof Error ? text(error.name) + ": " + text(error.message) : "threw " + text(error);
       // Where not even an error can be made any more, the engine throws null.
@@ -145,17 +192,27 @@
     } catch (again) {
       said = said || "threw something that cannot be shown";
     }
-    return stringify({ line, place, said: said.slice(0, 400).toWellFormed(), stack: stack.slice(0, 2000) });
+    return stringify({ line, place, task, said: said.slice(0, 400).toWellFormed(), stack: stack.slice(0, 2000) });
   }
 
-  // `lines` describes each line of the plan: its restriction ("" for none) and the bodies of its calculations.
+  // `lines` describes each line of the plan: its restriction ("" for none) and the bodies of its calculations; `tasks`
+  // the condition and the script of each task ("" for none).
   globalThis.prepare = function (setup) {
-    const { tokens, names, lines, most } = parse(setup);
-    const Context = contextMaker(tokens, names);
+    const { tokens, names, lines, tasks, variables: named, most } = parse(setup);
+    const { isArray } = Array;
+    let asked = null;
+    const shared = {
+      run: { get: () => (asked ? asked.run : undefined) },
+      rows: { get: () => (asked ? asked.rows.map((row) => new Context(row)) : undefined) },
+    };
+    for (const name of named) shared[name] = variable(name);
+    const Context = contextMaker(tokens, names, shared);
+    const body = (script) => (script ? new Function('"use strict";\n' + script) : null);
     const compiled = lines.map((spec) => ({
-      restriction: spec.restriction ? new Function('"use strict";\n' + spec.restriction) : null,
-      calculations: spec.calculations.map((body) => new Function('"use strict";\n' + body)),
+      restriction: body(spec.restriction),
+      calculations: spec.calculations.map(body),
     }));
+    const steps = tasks.map((spec) => ({ condition: body(spec.condition), script: body(spec.script) }));
     const call = Reflect.apply;
     const nothing = [];
     let documents = [];
@@ -172,8 +229,28 @@
       return answers;
     }
 
-    function answer(number) {
+    // The answer, with what was written into the variables on the way.
+    function told(answers) {
+      const said = stringify(written === null ? answers : { answers, variables: written });
+      if (said.length > most) refuse("returned more than " + most + " characters");
+      return said;
+    }
+
+    function step() {
       try {
+        begin();
+        task = asked.task;
+        return told(verdict(call(steps[task][asked.part], new Context(asked.row), nothing)));
+      } catch (error) {
+        return fault(error);
+      }
+    }
+
+    function answer(number) {
+      if (asked !== null) return step();
+      try {
+        begin();
+        task = -1;
         const document = documents[number];
         const answers = [];
         for (line = 0; line < document.length; line++) {
@@ -182,18 +259,27 @@
           for (let index = 0; index < records.length; index++) given[index] = record(compiled[line], records[index]);
           answers[line] = given;
         }
-        const said = stringify(answers);
-        return said.length > most ? refuse("returned more than " + most + " characters") : said;
+        return told(answers);
       } catch (error) {
         return fault(error);
       }
     }
 
-    // One door: a number asks for that document's answer, a text brings the next batch, nothing asks where it stands.
-    return function (asked) {
-      if (typeof asked === "number") return answer(asked);
-      if (typeof asked === "string") documents = parse(asked);
-      return stringify({ line, place });
+    // What a text brings: a batch of documents, the run's variables, or a task to do.
+    function take(given) {
+      documents = [];
+      asked = null;
+      if (isArray(given)) documents = given;
+      else if (given.variables) Object.assign(variables, frozen(given.variables));
+      else asked = given;
+    }
+
+    // One door: a number asks for that document's answer, a text brings something, nothing asks where it was stopped.
+    return function (said) {
+      if (typeof said === "number") return answer(said);
+      if (typeof said === "string") take(parse(said));
+      else undo();
+      return stringify({ line, place, task });
     };
   };
 })();

@@ -9,16 +9,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from integrations.egress import lock_in
-from integrations.engine.batch import Row
+from integrations.engine.batch import Document, Row
 from integrations.engine.errors import DefinitionError, WaybillError
-from integrations.engine.plan import ColumnType, Line, Plan
+from integrations.engine.plan import ColumnType, Line, Plan, Task
 from integrations.engine.ports import Computed, Fault
+from integrations.engine.variables import Variables
 from integrations.scripting.check import fault_line
 from integrations.scripting.names import mentioned, token
 
@@ -57,19 +58,27 @@ class _Died(Exception):
 class Sandbox:
     """`engine.ports.Scripts` of one run: one child at a time, started anew when one had to be killed."""
 
-    def __init__(self, plan: Plan, columns: Sequence[str], limits: Limits) -> None:
+    def __init__(self, plan: Plan, columns: Sequence[str], limits: Limits, variables: Variables) -> None:
         self._lines = plan.lines
+        self._tasks = plan.active_tasks
+        self._places = {task.name: place for place, task in enumerate(self._tasks)}
         self._limits = limits
         self._scripts = [_scripts_of(line) for line in plan.lines]
-        self._indexes = mentioned([script for line in self._scripts for script in line], columns)
+        bodies = [body for task in self._tasks for body in (task.condition, task.script) if body]
+        self._indexes = mentioned([*(script for line in self._scripts for script in line), *bodies], columns)
         names = [columns[index] for index in self._indexes]
         setup = {
             "tokens": [token(name) for name in names],
             "names": names,
             "lines": [{"restriction": line.restriction, "calculations": _calculations(line)} for line in plan.lines],
+            "tasks": [{"condition": task.condition, "script": task.script} for task in self._tasks],
+            "variables": variables.names,
             "most": limits.answer_chars,
         }
         self._setup = json.dumps(setup).encode()
+        self._variables = variables
+        self._told = -1
+        """The revision of the variables that the child knows."""
         self._at_once = BATCH_DOCUMENTS
         self._closed = threading.Event()
         self.isolation = ""
@@ -82,6 +91,7 @@ class Sandbox:
             batch, packed = self._packed(documents, begin)
             answered = 0
             try:
+                self._tell_variables()
                 for answer in self._child.ask(len(batch), packed, self._limits):
                     answered += 1
                     yield self._read(answer)
@@ -105,11 +115,60 @@ class Sandbox:
                 answered = culprit + 1
             begin += answered
 
+    def ask_condition(self, task: Task, document: Document | None, facts: Mapping[str, Any]) -> bool | Fault:
+        """Say whether `task` is to be done."""
+        return self._ask_task(task, "condition", document, facts)
+
+    def run_script(self, task: Task, document: Document | None, facts: Mapping[str, Any]) -> bool | Fault:
+        """Run the script of `task`; its context is the document's first row. False says that the task failed."""
+        return self._ask_task(task, "script", document, facts)
+
     def close(self) -> None:
         self._closed.set()
         self._child.close()
 
+    def _ask_task(self, task: Task, part: str, document: Document | None, facts: Mapping[str, Any]) -> bool | Fault:
+        rows = [[row[index] for index in self._indexes] for row in document.rows] if document else []
+        asked = {"task": self._places[task.name], "part": part, "row": rows[0] if rows else [], "rows": rows}
+        message = json.dumps(asked | {"run": dict(facts)})
+        for _ in range(LOSSES):
+            try:
+                self._tell_variables()
+                (answer,) = self._child.ask(1, message, self._limits)
+                return self._task_answer(task, part, answer)
+            except _Died as died:
+                if self._closed.is_set():
+                    raise Closed("The scripts were closed.") from None
+                self._child.close()
+                self._child = self._started()
+                if died.culprit >= 0:
+                    return self._deadly(died)
+        raise _keeps_ending()
+
+    def _task_answer(self, task: Task, part: str, answer: Any) -> bool | Fault:
+        if isinstance(answer, dict) and "answers" in answer:
+            self._note_written(answer["variables"])
+            answer = answer["answers"]
+        if isinstance(answer, bool):
+            return answer
+        source = task.condition if part == "condition" else task.script
+        what = f"The condition of {task.name}" if part == "condition" else f"The script of {task.name}"
+        return self._worded(answer, what, "", source)
+
+    def _tell_variables(self) -> None:
+        """Give the child the variables where it does not know them as they are now."""
+        revision = self._variables.revision
+        if self._told != revision:
+            self._child.tell({"variables": self._variables.snapshot()})
+            self._told = revision
+
+    def _note_written(self, written: Mapping[str, Any]) -> None:
+        """Take over what a script wrote; the child knows it already."""
+        self._variables.update(written)
+        self._told = self._variables.revision
+
     def _again(self, batch: Sequence[Any]) -> Iterator[Any]:
+        self._tell_variables()
         try:
             yield from self._child.ask(len(batch), json.dumps(batch), self._limits)
         except _Died:
@@ -149,6 +208,7 @@ class Sandbox:
             child.close()
             raise self._uncompilable(str(said["refused"]))
         self.isolation = said["isolation"]
+        self._told = -1
         return child
 
     def _uncompilable(self, said: str) -> DefinitionError:
@@ -159,6 +219,9 @@ class Sandbox:
         )
 
     def _read(self, answer: Any) -> list[list[Computed]] | Fault:
+        if isinstance(answer, dict) and "answers" in answer:
+            self._note_written(answer["variables"])
+            answer = answer["answers"]
         if isinstance(answer, dict):
             return self._fault(answer)
         return [[Computed(given[0] == 1, given[1:]) for given in line] for line in answer]
@@ -166,6 +229,9 @@ class Sandbox:
     def _fault(self, answer: dict[str, Any]) -> Fault:
         line = self._lines[answer["line"]] if answer["line"] < len(self._lines) else None
         what, column, source = _script_at(line, answer["place"])
+        return self._worded(answer, what, column, source)
+
+    def _worded(self, answer: Mapping[str, Any], what: str, column: str, source: str) -> Fault:
         said = str(answer["said"])
         number = fault_line(str(answer.get("stack", "")), source)
         at = f" at line {number}" if number else ""
@@ -231,7 +297,8 @@ class _Child:
         return said
 
     def ask(self, count: int, packed: str, limits: Limits) -> Iterator[Any]:
-        """Yield the answer of each of `count` documents, given as a JSON list. Raises `_Died` with the culprit."""
+        """Yield the answer of each of `count` documents, given as a JSON list, or of one task. Raises `_Died` with the
+        culprit."""
         if not count:
             return
         self._point(0)
@@ -241,6 +308,15 @@ class _Child:
             for answer in json.loads(self._frame(limits.seconds + limits.grace_seconds)):
                 told += 1
                 yield answer
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Bring something that has no answer. Raises `_Died`, with nobody to blame."""
+        try:
+            self._point(NOBODY)
+            self._send(struct.pack(">I", 0) + json.dumps(message).encode(), STARTS_IN_SECONDS)
+            self._frame(STARTS_IN_SECONDS)
+        except _Died as died:
+            raise _Died(NOBODY, killed=died.killed) from None
 
     def close(self) -> None:
         with self._closing:

@@ -18,7 +18,7 @@ from integrations.engine.plan import (
     SourceSpec,
     Stage,
 )
-from integrations.engine.ports import Computed, Fault, Position, Segment, Settled, Stop, TaskResult, Ticket
+from integrations.engine.ports import Computed, Fault, Position, Segment, Settled, Stop, TaskEnd, TaskResult, Ticket
 
 
 class Cut(BaseException):
@@ -187,16 +187,16 @@ class Ledger:
 
 
 class Hooks:
-    """Tasks at the stages given, each answering with `result`."""
+    """Tasks at the stages given, each ending with `result`; `failed` says that one of them failed."""
 
-    def __init__(self, *stages: Stage, result: TaskResult = TaskResult.GO_ON) -> None:
+    def __init__(self, *stages: Stage, result: TaskResult = TaskResult.GO_ON, failed: bool = True) -> None:
         self.stages = frozenset(stages)
-        self.result = result
+        self.end = TaskEnd(result=result, failed=failed and result is not TaskResult.GO_ON, sentence="CHECK said no.")
         self.called: list[tuple[Stage, str]] = []
 
-    def at(self, stage: Stage, document: Document | None = None) -> TaskResult:
+    def at(self, stage: Stage, document: Document | None = None) -> TaskEnd:
         self.called.append((stage, document.key if document else ""))
-        return self.result
+        return self.end
 
 
 def customers(**changes: Any) -> Plan:
@@ -222,6 +222,7 @@ def run(plan: Plan, source: Rows, world: World, ledger: Ledger, **ports: Any) ->
         scripts=ports.get("scripts"),
         journal=ledger,
         tasks=ports.get("tasks", Hooks()),
+        variables=ports.get("variables"),
         ticket_for=lambda segment: Ticket(run="r", token="t", epoch=1, segment=segment),
         wait=lambda seconds: None,
     )

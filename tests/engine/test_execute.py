@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from integrations.engine.batch import Bucket, Delivery, MappedBatch
-from integrations.engine.execute import OutcomeStatus, parted
+from integrations.engine.execute import OutcomeStatus
 from integrations.engine.plan import BlankRows, ColumnType, FieldMap, NoData, Options, Stage, ValueType
 from integrations.engine.ports import Fault, Stop, TaskResult, Ticket
+from integrations.engine.segments import parted
 from tests.engine.fakes import Cut, Functions, Hooks, Ledger, Rows, World, customers, run
 
 COLUMNS = ("Number", "Name")

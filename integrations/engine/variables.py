@@ -1,0 +1,42 @@
+"""The run's own copy of the global variables: scripts and tasks read and write it, nobody else sees it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+NAME = re.compile(r"GBL_[A-Z0-9_]+")
+IN_TEXT = re.compile(r"\[(GBL_[A-Z0-9_]+)\]")
+
+
+class Variables:
+    """Named JSON values. `revision` grows with every change, so that whoever holds a copy knows whether it is old."""
+
+    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+        self._values: dict[str, Any] = dict(values or {})
+        self.revision = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._values)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Give the values as they are now."""
+        return dict(self._values)
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Take these values over. A name that the run does not have is a mistake of the caller."""
+        unknown = values.keys() - self._values.keys()
+        if unknown:
+            raise KeyError(f"{sorted(unknown)} are no variables of this run.")
+        if any(self._values[name] != value for name, value in values.items()):
+            self._values.update(values)
+            self.revision += 1
+
+    def filled_in(self, text: str) -> str:
+        """Give `text` with every `[GBL_NAME]` replaced by its value; an unknown name stays as it is."""
+        return IN_TEXT.sub(lambda found: str(self._values.get(found[1], found[0])), text)
+
+
+def mentioned(texts: Iterable[str]) -> frozenset[str]:
+    """Give the names of the variables that scripts or texts mention."""
+    return frozenset(name for text in texts for name in NAME.findall(text))

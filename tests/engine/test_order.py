@@ -1,0 +1,77 @@
+"""Whether documents may go together, and the sentence that says why not."""
+
+import pytest
+
+from integrations.engine.order import order_of
+from integrations.engine.plan import ColumnType, FieldMap, Plan, Stage, Task, TaskType
+from tests.engine.fakes import customers
+
+PRE, POST, FAILURE = Stage.DOCUMENT_PRE, Stage.DOCUMENT_POST_SUCCESS, Stage.DOCUMENT_POST_FAILURE
+
+
+def plan_with(*tasks: tuple[Stage, str], calculation: str = "", restriction: str = "") -> Plan:
+    fields = (FieldMap(target="number", value="Number"),)
+    if calculation:
+        fields += (FieldMap(target="name", column_type=ColumnType.CALCULATION, value=calculation),)
+    made = tuple(
+        Task(name=f"T{number}", type=TaskType.RUN_SCRIPT, stage=stage, script=script)
+        for number, (stage, script) in enumerate(tasks)
+    )
+    return customers(fields=fields, tasks=made, line={"restriction": restriction})
+
+
+@pytest.mark.parametrize(
+    ("plan", "map_singly", "send_singly"),
+    [
+        # Nothing stands between documents.
+        (plan_with(), False, False),
+        (plan_with(calculation="return this._Name;"), False, False),
+        (plan_with((Stage.INTEGRATION_PRE, "this.GBL_A = 1; return true;"), calculation="return this.GBL_A;"), 0, 0),
+        # A task behind a document writes what nobody reads in the next one.
+        (plan_with((FAILURE, "this.GBL_A += 'x'; return true;"), calculation="return this._Name;"), 0, 0),
+        (plan_with((FAILURE, "this.GBL_A += 'x'; return true;"), restriction="return this.GBL_B !== '';"), 0, 0),
+        # It writes what a calculation, a restriction or a pre task reads.
+        (plan_with((FAILURE, "this.GBL_A += 'x'; return true;"), calculation="return this.GBL_A;"), 1, 1),
+        (plan_with((POST, "this.GBL_A += 'x'; return true;"), restriction="return this.GBL_A !== '';"), 1, 1),
+        (plan_with((POST, "this.GBL_A = 1; return true;"), (PRE, "return this.GBL_A !== 1;")), 1, 1),
+        # A reader that may look at anything, a writer that may write anything.
+        (plan_with((POST, "this.GBL_A = 1; return true;"), calculation="return f(this);"), 1, 1),
+        (plan_with((POST, "this['GBL_' + 'A'] = 1; return true;"), calculation="return this.GBL_A;"), 1, 1),
+        (plan_with((POST, "return true;"), calculation="return this.run.failed;"), 1, 1),
+        # A task before the document shares a variable with its scripts: mapped one by one, sent together.
+        (plan_with((PRE, "this.GBL_A = 1; return true;"), calculation="return this.GBL_A;"), 1, 0),
+        (plan_with((PRE, "this.GBL_B = 1; return true;"), calculation="return this.GBL_A;"), 0, 0),
+    ],
+)
+def test_documents_go_together_only_where_nobody_can_tell(plan: Plan, map_singly: bool, send_singly: bool) -> None:
+    order = order_of(plan)
+    assert (order.map_singly, order.send_singly) == (bool(map_singly), bool(send_singly)), order.reason
+    assert order.reason.endswith(".")
+
+
+def test_a_task_that_is_switched_off_holds_nobody_up() -> None:
+    off = Task(name="T", type=TaskType.RUN_SCRIPT, stage=POST, script="this.GBL_A = 1;", enabled=False)
+    assert not order_of(plan_with(calculation="return this.GBL_A;")).send_singly
+    assert not order_of(customers(tasks=(off,))).send_singly
+
+
+def test_the_reason_names_the_variable() -> None:
+    plan = plan_with((POST, "this.GBL_SEEN = 1; return true;"), calculation="return this.GBL_SEEN;")
+    assert "GBL_SEEN" in order_of(plan).reason
+
+
+@pytest.mark.parametrize(
+    ("script", "writes"),
+    [
+        ("this.GBL_A = 1; return true;", True),
+        ("this.GBL_A += 'x'; return true;", True),
+        ("this.GBL_A++; return true;", True),
+        ("set(this); return true;", True),
+        ("return this.GBL_A === 1;", False),
+        ("return this.GBL_A !== '' && this.GBL_B == 2;", False),
+    ],
+)
+def test_scripts_that_may_write_before_a_document_is_sent_are_told_apart(script: str, writes: bool) -> None:
+    assert order_of(plan_with(restriction=script)).writes_before_sending is writes
+    assert order_of(plan_with((PRE, script))).writes_before_sending is writes
+    assert not order_of(plan_with((POST, script))).writes_before_sending
