@@ -6,10 +6,12 @@ from integrations.models.ledger import DocumentOutcome, LedgerSegment, LogEntry,
 from integrations.models.process import Process, ProcessVersion
 from integrations.models.run import Run, RunStatus
 from integrations.models.stored_file import StoredFile
+from integrations.models.variable import GlobalVariable
 
 __all__ = [
     "Connection",
     "DocumentOutcome",
+    "GlobalVariable",
     "Heartbeat",
     "LedgerSegment",
     "LogEntry",

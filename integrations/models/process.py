@@ -37,6 +37,8 @@ class Process(CompanyOwned):
     """The file a run takes when none is given with it."""
     target_profile = models.JSONField(default=dict)
     """{target: [{name, type, type_label, required, key}]}: what the destination said of each target, when last asked."""
+    kept_values = models.JSONField(default=dict)
+    """{variable: value} that earlier runs left to the later ones, where the process keeps them."""
     is_active = models.BooleanField(default=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)

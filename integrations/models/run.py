@@ -162,15 +162,28 @@ class RunQuerySet(models.QuerySet["Run"]):
         return bool(self.held_in(run_id, epoch).filter(segments=segment - 1).update(sending_segment=segment))
 
     def settle(
-        self, run_id: int, epoch: int, *, segment: int, documents: Mapping[str, int], rows: Mapping[str, int]
+        self,
+        run_id: int,
+        epoch: int,
+        *,
+        segment: int,
+        documents: Mapping[str, int],
+        rows: Mapping[str, int],
+        follow_ups: int = 0,
+        variables: Mapping[str, Any] | None = None,
     ) -> bool:
-        """in_progress, same epoch, the segments before it settled: `segment` is accounted by bucket.
+        """in_progress, same epoch, the segments before it settled: `segment` is accounted by bucket, with the
+        variables it left where they changed.
 
         Getting further forgives the deaths before: only a run that dies again and again in one place is parked.
         """
         held = self.held_in(run_id, epoch).filter(segments=segment - 1)
-        counted = _added("documents", documents) | _added("rows", rows)
-        return bool(held.update(segments=segment, sending_segment=None, deaths=0, **counted))
+        fields = _added("documents", documents) | _added("rows", rows)
+        if follow_ups:
+            fields["follow_ups"] = F("follow_ups") + follow_ups
+        if variables is not None:
+            fields["variables"] = dict(variables)
+        return bool(held.update(segments=segment, sending_segment=None, deaths=0, **fields))
 
     def hand_back(self, run_id: int, epoch: int, *, yielded: bool = False) -> bool:
         """in_progress, same epoch → in_progress in nobody's hands: the next worker continues at once.
@@ -286,6 +299,8 @@ class Run(CompanyOwned):
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     source_file = models.ForeignKey(StoredFile, on_delete=models.PROTECT, null=True, related_name="runs")
     """The pinned source: the upload itself, or the spooled rows of a query or folder file."""
+    has_parents_rows = models.BooleanField(default=False)
+    """True for a child that was given rows of its parent: `source_file` is their spool, whatever the plan's source."""
 
     status = models.CharField(max_length=24, choices=RunStatus.choices, default=RunStatus.QUEUED)
     waiting_for = models.CharField(max_length=12, choices=Waiting.choices, blank=True)
@@ -314,6 +329,13 @@ class Run(CompanyOwned):
     parent_key = models.CharField(max_length=200, blank=True)
     """(task, stage, document) within the parent: a resumed parent never starts the same child twice."""
 
+    given = models.JSONField(default=dict)
+    """{variable: value} that the run was asked for with."""
+    variables = models.JSONField(null=True)
+    """The run's own copy of the global variables, as its last segment or task left them. Null before it started."""
+    passed = models.JSONField(default=list)
+    """The tasks of the integration's stages that are done ("stage/name"): a resumed run does not do them again."""
+
     stage = models.CharField(max_length=40, blank=True)
     batching = models.TextField(blank=True)
     """In words: whether scripts ran batch by batch or document by document, and why."""
@@ -323,6 +345,9 @@ class Run(CompanyOwned):
     segments = models.PositiveIntegerField(default=0)
     sending_segment = models.PositiveIntegerField(null=True)
     """The segment whose intent is written: it may have left. Null when nothing is under way."""
+
+    follow_ups = models.PositiveBigIntegerField(default=0)
+    """Documents that arrived and whose tasks behind them failed: they stand in their bucket and count as errors."""
 
     documents_created = models.PositiveBigIntegerField(default=0)
     documents_updated = models.PositiveBigIntegerField(default=0)

@@ -4,10 +4,13 @@ So parents that wait can never starve their children of workers, however few the
 """
 
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django_scopes import scope
 
+from integrations.engine.ports import Stop
 from integrations.models import Process, Run, StoredFile
 from integrations.models.run import Trigger, Waiting
 from integrations.runs.claims import Came, Claim
@@ -15,25 +18,44 @@ from integrations.runs.drain import wait_for_drain
 from integrations.runs.health import this_worker
 from integrations.runs.journal import RunJournal
 from integrations.runs.perform import carry_out, perform_next
-from integrations.runs.request import Refused, request_run
+from integrations.runs.request import Refused, request_cancel, request_run
 
 LOOK_AGAIN_SECONDS = 0.5
+DEPTH = 10
+"""Runs that may stand one inside the other (spec 10, *Run Integration*)."""
 
 
 def perform_child(
-    parent: Run, process: Process, *, key: str, journal: RunJournal, file: StoredFile | None = None
+    parent: Run,
+    process: Process,
+    *,
+    key: str,
+    journal: RunJournal,
+    rows: Callable[[], StoredFile] | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Run | None:
     """Run `process` as the child of `parent` at the place `key` (task, stage, document) and give the ended run.
 
     A parent that was resumed gets the child it had started before, finished if need be, and never a second one.
-    None when the parent should stop first (it is cancelled, or the worker must go): the child waits for its return.
-    Raises `Refused` when the process cannot run, or is the parent's own, and `Fenced` when the parent was lost.
+    `rows` spools the parent's rows for a child that is new. A parent that is cancelled takes its child along, and
+    starts none. None when the parent should stop first: a child that was begun waits for its return. Raises `Refused` when the process cannot run, or is the parent's own, and `Fenced` when the parent was lost.
     """
     if process.pk in _lineage(parent):
         raise Refused(f"{process.name} would start itself for ever. Choose another integration.", code="refused.cycle")
-    child = _child_at(parent, process, key=key, journal=journal, file=file)
+    if len(_lineage(parent)) >= DEPTH:
+        raise Refused(
+            f"{process.name} would be the child of {DEPTH} runs, one inside the other. Start it from one further up.",
+            code="refused.depth",
+        )
+    if journal.stop() is not None:
+        return None
+    child = _child_at(parent, process, key=key, journal=journal, rows=rows, given=given)
     while child.is_open:
-        if journal.stop() is not None:
+        stop = journal.stop()
+        if stop is Stop.CANCELLED:
+            # Its own ledger says then what it left.
+            request_cancel(child, by=parent.cancel_requested_by)
+        elif stop is not None:
             return None
         asked_at = time.monotonic()
         if _claim(child, journal):
@@ -47,13 +69,30 @@ def perform_child(
     return child
 
 
-def _child_at(parent: Run, process: Process, *, key: str, journal: RunJournal, file: StoredFile | None) -> Run:
+def _child_at(
+    parent: Run,
+    process: Process,
+    *,
+    key: str,
+    journal: RunJournal,
+    rows: Callable[[], StoredFile] | None,
+    given: Mapping[str, Any] | None,
+) -> Run:
+    found = Run.objects.filter(parent=parent, parent_key=key).first()
+    if found is not None:
+        return found
+    spooled = rows() if rows is not None else None
     with transaction.atomic():
         # Under the parent's fence: a worker that lost the parent starts no child.
         journal.note(waiting_for=Waiting.CHILD)
-        found = Run.objects.filter(parent=parent, parent_key=key).first()
-        return found or request_run(
-            process, by=parent.requested_by, trigger=Trigger.PARENT, file=file, parent=parent, parent_key=key
+        return request_run(
+            process,
+            by=parent.requested_by,
+            trigger=Trigger.PARENT,
+            parent=parent,
+            parent_key=key,
+            rows=spooled,
+            given=given,
         )
 
 

@@ -21,7 +21,7 @@ from integrations.engine.batch import Bucket, Document, Problem
 from integrations.engine.errors import Fenced
 from integrations.engine.failpoint import failpoint
 from integrations.engine.ports import Position, Segment, Stop
-from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
+from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Process, Run, RunStatus, StageEntry
 from integrations.models.run import BUCKETS
 from integrations.runs.claims import PATIENCE, others_wait
 from integrations.runs.drain import is_draining
@@ -66,6 +66,7 @@ class RunJournal:
             documents=sum(getattr(run, f"documents_{bucket}") for bucket in BUCKETS),
             sending=run.sending_segment,
             errors=run.documents_failed + run.documents_unknown + run.documents_held,
+            follow_ups=run.follow_ups,
         )
 
     def stop(self) -> Stop | None:
@@ -113,7 +114,13 @@ class RunJournal:
         with self._writing():
             self._hold_or_drop(
                 Run.objects.settle(
-                    self._run.pk, self._lease.epoch, segment=segment.number, documents=documents, rows=rows
+                    self._run.pk,
+                    self._lease.epoch,
+                    segment=segment.number,
+                    documents=documents,
+                    rows=rows,
+                    follow_ups=len(segment.follow_ups),
+                    variables=segment.variables,
                 )
             )
             page.save(force_insert=True)
@@ -167,6 +174,15 @@ class RunJournal:
                     code=_fitting(code, 60),
                 )
             )
+
+    def keep(self, values: Mapping[str, Any]) -> None:
+        """Leave values of variables to the later runs of the process."""
+        if not values:
+            return
+        with self._writing():
+            self._hold_or_drop(Run.objects.beat(self._run.pk, self._lease.epoch))
+            process = Process.objects.select_for_update().get(pk=self._run.process_id)
+            Process.objects.filter(pk=process.pk).update(kept_values=process.kept_values | dict(values))
 
     def hand_back(self, *, yielded: bool) -> None:
         """Give the run to whoever comes next, at once."""
@@ -235,9 +251,13 @@ class RunJournal:
 
     def _outcomes(self, segment: Segment) -> Iterator[DocumentOutcome]:
         for index, (document, bucket) in enumerate(zip(segment.documents, segment.buckets, strict=True)):
-            if bucket not in WITH_A_ROW:
+            if bucket not in WITH_A_ROW and index not in segment.follow_ups:
                 continue
-            problem = segment.problems.get(index) or Problem(sentence=f"This document is {bucket}.")
+            problem = (
+                segment.follow_ups.get(index)
+                or segment.problems.get(index)
+                or Problem(sentence=f"This document is {bucket}.")
+            )
             yield self._outcome(document, bucket, problem, segment.values.get(index, []))
 
     def _outcome(

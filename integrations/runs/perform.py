@@ -30,8 +30,10 @@ from integrations.engine.execute import (
     stop_if_asked,
 )
 from integrations.engine.failpoint import failpoint
+from integrations.engine.order import order_of
 from integrations.engine.plan import Plan
 from integrations.engine.ports import Destination, Ticket
+from integrations.engine.variables import Variables
 from integrations.models import Process, Run, RunStatus
 from integrations.models.ledger import HANDOVER
 from integrations.runs.claims import Came, Claim, claim_next
@@ -43,6 +45,7 @@ from integrations.runs.lease import Lease
 from integrations.runs.pin import open_pinned
 from integrations.runs.redaction import redactor_of
 from integrations.runs.tasks import RunTasks
+from integrations.runs.variables import check_names, keep, values_of
 from integrations.scripting import open_scripts
 
 log = logging.getLogger(__name__)
@@ -152,6 +155,7 @@ def _outcome(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
 
 def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
     plan = run.version.plan
+    variables = _variables(run, plan, journal)
     with ExitStack() as closing:
         look_up = _look_up(run, journal)
         destination = _open_destination(plan, journal, look_up)
@@ -160,22 +164,34 @@ def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
         closing.callback(source.close)
         failpoint("perform.pinned")
         journal.columns = source.columns
-        journal.note(batching=plan.batching()[1])
         scripts = None
         if plan.has_scripts:
-            scripts = open_scripts(plan, source.columns)
+            scripts = open_scripts(plan, source.columns, variables=variables)
             closing.callback(scripts.close)
             if scripts.isolation != "full":
                 journal.log("warning", "This system cannot filter what scripts ask of it: their isolation is reduced.")
-        return execute(
+        outcome = execute(
             plan,
             source=source,
             destination=destination,
             scripts=scripts,
             journal=journal,
-            tasks=RunTasks(),
+            tasks=RunTasks(run, plan, journal, scripts, variables),
             ticket_for=partial(_ticket, run, lease.epoch),
+            variables=variables,
         )
+        if outcome.status in ENDS and plan.variables:
+            journal.keep(keep(run, plan, variables, ENDS[outcome.status]))
+        return outcome
+
+
+def _variables(run: Run, plan: Plan, journal: RunJournal) -> Variables:
+    """Give the run's own variables: resolved when it starts, as they were left when it is resumed."""
+    if run.variables is None:
+        run.variables = values_of(run.process, plan, run.given)
+        journal.note(batching=order_of(plan).reason, variables=run.variables)
+    check_names(plan, run.variables)
+    return Variables(run.variables)
 
 
 def _look_up(run: Run, journal: RunJournal) -> Callable[[], None]:

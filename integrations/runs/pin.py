@@ -34,6 +34,9 @@ def open_pinned(run: Run, spec: SourceSpec, journal: RunJournal, look_up: LookUp
 
     `look_up` is called now and then, and raises when the run should end.
     """
+    if run.has_parents_rows:
+        assert run.source_file is not None
+        return SpooledSource(path_of(run.source_file))
     kind = source_kind(spec.kind)
     if kind.takes_file:
         file = run.source_file or _record(run, journal, _fetched(run, spec, kind, look_up))

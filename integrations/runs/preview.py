@@ -19,9 +19,11 @@ from integrations.engine.errors import DefinitionError, SourceError
 from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
 from integrations.engine.ports import Source
 from integrations.engine.preview import Preview, preview
+from integrations.engine.variables import Variables
 from integrations.models import Process, StoredFile
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.files import path_of, store
+from integrations.runs.variables import check_names, values_of
 from integrations.scripting import open_scripts
 
 ROWS = 50
@@ -35,7 +37,9 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
     with sample_source(process, plan.source) as source:
         if not plan.has_scripts:
             return preview(plan, source, None, rows=rows)
-        scripts = open_scripts(plan, source.columns)
+        values = values_of(process, plan)
+        check_names(plan, values)
+        scripts = open_scripts(plan, source.columns, variables=Variables(values))
         try:
             return preview(plan, source, scripts, rows=rows)
         finally:

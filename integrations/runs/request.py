@@ -1,8 +1,10 @@
 """Every door to a run: button, re-run, parent and, later, web service, schedule, set and flow call `request_run`."""
 
 import zoneinfo
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import PurePath
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -37,12 +39,15 @@ def request_run(
     rerun_of: Run | None = None,
     parent: Run | None = None,
     parent_key: str = "",
+    rows: StoredFile | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Run:
     """Accept a run of the newest version of `process` and ring for a worker once that is durable.
 
     `file` is what an import reads; without it the worker fetches one through the file door of the source's
     connection, or takes the process's default file. A child (`parent`, `parent_key`) is performed by its parent's
-    worker, so nobody is rung for. Raises `Refused` with the reason.
+    worker, so nobody is rung for; `rows` are spooled rows of its parent that it reads instead of its own source.
+    `given` are values of variables for this run. Raises `Refused` with the reason.
     """
     with transaction.atomic():
         number = _next_number(process.company_id)
@@ -59,7 +64,9 @@ def request_run(
             name=name.strip()[:NAME_LENGTH] or default_name(process, timezone.now()),
             trigger=trigger,
             requested_by=by,
-            source_file=_file_to_read(process, version.plan, file),
+            source_file=rows or _file_to_read(process, version.plan, file),
+            has_parents_rows=rows is not None,
+            given=dict(given or {}),
             exclusive=version.plan.options.when_busy is not WhenBusy.ALLOW,
             parent=parent,
             parent_key=parent_key,
@@ -104,7 +111,9 @@ def rerun(run: Run, *, by: User | None) -> Run:
 
     A query is asked anew. Raises `Refused` while the last run of the process is In-Progress, naming it.
     """
-    return request_run(run.process, by=by, trigger=Trigger.RERUN, file=_file_of(run), rerun_of=run)
+    rows = run.source_file if run.has_parents_rows else None
+    file = None if run.has_parents_rows else _file_of(run)
+    return request_run(run.process, by=by, trigger=Trigger.RERUN, rerun_of=run, given=run.given, file=file, rows=rows)
 
 
 def request_cancel(run: Run, *, by: User | None) -> bool:

@@ -24,10 +24,10 @@ HEADER = "CustomerNumber,Name\n"
 class Crm:
     """A SQLite system with a table `customers` that refuses a customer without a name."""
 
-    def __init__(self, company: Company, folder: Path) -> None:
+    def __init__(self, company: Company, folder: Path, *, name: str = "CRM") -> None:
         self.path = folder / "crm.db"
         self._do("CREATE TABLE customers (customer_number TEXT PRIMARY KEY, name TEXT NOT NULL)")
-        self.connection: Connection = factories.make_connection(company, "CRM", system="sqlite", path=str(self.path))
+        self.connection: Connection = factories.make_connection(company, name, system="sqlite", path=str(self.path))
         self.make_marker()
 
     def make_marker(self) -> None:

@@ -4,15 +4,12 @@ with nothing sent that should not be and nothing lost."""
 import io
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django_scopes import scope
 from openpyxl import Workbook
 
-from accounts.models import Company
 from integrations.engine.plan import Column, NoData, Options, SourceSpec
 from integrations.models import DocumentOutcome, Run, RunStatus
 from integrations.runs.files import store
@@ -21,22 +18,10 @@ from integrations.runs.request import request_run
 from tests import factories
 from tests.runs.performing import Crm, fresh, process_into
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_company")]
 
 HEADER = "CustomerNumber,Name\n"
 COLUMNS = (Column(name="CustomerNumber"), Column(name="Name"))
-
-
-@pytest.fixture(autouse=True)
-def in_company(company: Company, settings: Any, tmp_path: Path) -> Iterator[None]:
-    settings.FOLDERS = [tmp_path]
-    with scope(company=company):
-        yield
-
-
-@pytest.fixture
-def crm(in_company: None, company: Company, tmp_path: Path) -> Crm:
-    return Crm(company, tmp_path)
 
 
 def ran(

@@ -3,37 +3,28 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import pytest
-from django_scopes import scope
 
 from accounts.models import Company, User
+from integrations.connectors.spool import write_spool
 from integrations.engine.errors import Fenced
-from integrations.models import Process, Run, RunStatus
+from integrations.models import Process, Run, RunStatus, StoredFile
 from integrations.models.run import Trigger
-from integrations.runs.children import perform_child
-from integrations.runs.claims import claim_next
+from integrations.runs.children import DEPTH, perform_child
+from integrations.runs.claims import Claim, claim_next
+from integrations.runs.files import store
 from integrations.runs.journal import RunJournal
 from integrations.runs.lease import Lease
+from integrations.runs.perform import carry_out
 from integrations.runs.request import Refused, request_cancel
 from tests import factories
-from tests.runs.making import held_run
+from tests.engine.fakes import Rows
+from tests.runs.making import held_run, process_of
 from tests.runs.performing import Crm, file_of, fresh, process_into, requested
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def in_company(company: Company, settings: Any, tmp_path: Path) -> Iterator[None]:
-    settings.FOLDERS = [tmp_path]
-    with scope(company=company):
-        yield
-
-
-@pytest.fixture
-def crm(in_company: None, company: Company, tmp_path: Path) -> Crm:
-    return Crm(company, tmp_path)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_company")]
 
 
 @pytest.fixture
@@ -57,7 +48,16 @@ def journal(parent: Run) -> Iterator[RunJournal]:
 
 
 def start(parent: Run, child: Process, journal: RunJournal, key: str = "NOTIFY/post") -> Run | None:
-    return perform_child(parent, child, key=key, journal=journal, file=file_of(parent.company, "00007,Gil\n"))
+    return perform_child(parent, child, key=key, journal=journal, rows=lambda: gil(parent.company))
+
+
+def gil(company: Company) -> StoredFile:
+    """One row of a parent, spooled."""
+    with TemporaryDirectory() as folder:
+        spool = Path(folder) / "rows"
+        write_spool(Rows(("CustomerNumber", "Name"), [["00007", "Gil"]]), spool)
+        with spool.open("rb") as file:
+            return store(company, file, name="rows", by=None)
 
 
 def test_a_child_is_performed_by_its_parents_worker_under_its_own_row(
@@ -95,8 +95,7 @@ def test_each_place_of_the_parent_has_a_child_of_its_own(
 def test_a_child_whose_worker_died_with_the_parent_is_finished_by_the_next_one(
     parent: Run, child_process: Process, journal: RunJournal, crm: Crm
 ) -> None:
-    file = file_of(parent.company, "00007,Gil\n")
-    lost = {"parent": parent, "parent_key": "NOTIFY/post", "source_file": file}
+    lost = {"parent": parent, "parent_key": "NOTIFY/post", "source_file": gil(parent.company), "has_parents_rows": True}
     orphan = held_run(child_process, owner="gone", number=7, **lost)
     child = start(parent, child_process, journal)
     assert child is not None and child.pk == orphan.pk
@@ -104,11 +103,40 @@ def test_a_child_whose_worker_died_with_the_parent_is_finished_by_the_next_one(
     assert crm.customers() == [("00007", "Gil")]
 
 
-def test_a_parent_that_is_cancelled_leaves_its_child_to_end_as_well(
+def test_a_parent_that_is_cancelled_starts_no_child(
     parent: Run, child_process: Process, journal: RunJournal, omar: User
 ) -> None:
     request_cancel(parent, by=omar)
     assert start(parent, child_process, journal) is None
+    assert not Run.objects.filter(parent=parent).exists()
+
+
+def test_a_parent_that_is_cancelled_takes_its_child_along(
+    parent: Run, child_process: Process, journal: RunJournal, omar: User, monkeypatch: pytest.MonkeyPatch, crm: Crm
+) -> None:
+    from integrations.runs import children
+
+    def cancelled_first(claim: Claim) -> None:
+        request_cancel(parent, by=omar)
+        carry_out(claim)
+
+    monkeypatch.setattr(children, "carry_out", cancelled_first)
+    child = start(parent, child_process, journal)
+    assert child is not None and child.status == RunStatus.CANCELLED and crm.customers() == []
+
+
+def test_runs_stand_at_most_ten_deep(
+    parent: Run, child_process: Process, journal: RunJournal, company: Company
+) -> None:
+    for level in range(DEPTH - 1):
+        process = process_of(company, f"LEVEL_{level}")
+        above = held_run(process, number=100 + level)
+        Run.objects.filter(pk=parent.pk).update(parent=above) if level == 0 else Run.objects.filter(
+            process__name=f"LEVEL_{level - 1}"
+        ).update(parent=above)
+    parent.refresh_from_db()
+    with pytest.raises(Refused, match="10 runs"):
+        start(parent, child_process, journal)
 
 
 def test_a_process_that_would_start_itself_is_refused(parent: Run, journal: RunJournal) -> None:

@@ -38,11 +38,6 @@ def in_company(company: Company, settings: Any, tmp_path: Path) -> Iterator[None
     _draining.clear()
 
 
-@pytest.fixture
-def crm(in_company: None, company: Company, tmp_path: Path) -> Crm:
-    return Crm(company, tmp_path)
-
-
 def asking(crm: Crm, query: str) -> Process:
     source = SourceSpec(
         kind="sql_query", connection=str(crm.connection.public_id), options={"query": query}, columns=COLUMNS

@@ -34,11 +34,6 @@ def in_company(company: Company, settings: Any, tmp_path: Path, monkeypatch: pyt
         yield
 
 
-@pytest.fixture
-def crm(in_company: None, company: Company, tmp_path: Path) -> Crm:
-    return Crm(company, tmp_path)
-
-
 def attempts(run: Run) -> list[str]:
     return [line.message for line in LogEntry.objects.filter(run=run, message__startswith="Attempt").order_by("pk")]
 

@@ -1,14 +1,11 @@
 """One run from claim to finish, and everything that may come in between."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import OperationalError
-from django_scopes import scope
 
-from accounts.models import Company, User
+from accounts.models import User
 from integrations.engine.plan import BlankRows, NoData, Options, WriteMode
 from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
 from integrations.runs import perform as performing
@@ -20,21 +17,9 @@ from integrations.runs.perform import perform, perform_next
 from integrations.runs.request import request_cancel
 from tests.runs.performing import Crm, fresh, performed, process_into, requested
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_company")]
 
 FIVE = "00001,Anna\n00002,Ben\n00003,\n00004,Dan\n00005,Eve\n"
-
-
-@pytest.fixture(autouse=True)
-def in_company(company: Company, settings: Any, tmp_path: Path) -> Iterator[None]:
-    settings.FOLDERS = [tmp_path]
-    with scope(company=company):
-        yield
-
-
-@pytest.fixture
-def crm(in_company: None, company: Company, tmp_path: Path) -> Crm:
-    return Crm(company, tmp_path)
 
 
 def log_of(run: Run) -> list[str]:

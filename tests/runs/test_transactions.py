@@ -7,12 +7,10 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
-from django_scopes import scope
 
 from accounts.models import Company
 from config.logs import configuration
@@ -30,7 +28,7 @@ from tests import factories
 from tests.runs.performing import Crm, performed, process_into
 from tests.servers import free_port
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_company")]
 
 SLOW: tuple[tuple[type, str], ...] = (
     (HttpDoor, "send_all"),
@@ -43,13 +41,6 @@ SLOW: tuple[tuple[type, str], ...] = (
     (QuerySource, "read"),
     (SpooledSource, "read"),
 )
-
-
-@pytest.fixture(autouse=True)
-def in_company(company: Company, settings: Any, tmp_path: Path) -> Iterator[None]:
-    settings.FOLDERS = [tmp_path]
-    with scope(company=company):
-        yield
 
 
 @pytest.fixture
@@ -75,11 +66,6 @@ def slow_things(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     for owner, name in SLOW:
         monkeypatch.setattr(owner, name, watched(f"{owner.__name__}.{name}", getattr(owner, name)))
     return seen
-
-
-@pytest.fixture
-def crm(in_company: None, company: Company, tmp_path: Path) -> Crm:
-    return Crm(company, tmp_path)
 
 
 def test_a_run_into_sql_with_a_script_holds_no_transaction_meanwhile(crm: Crm, slow_things: set[str]) -> None:

@@ -1,0 +1,86 @@
+"""The rows that a child run gets from its parent instead of reading its own source (*Use data from parent*).
+
+They are spooled and kept like any pinned source, so that the child can be resumed, looked at and run again. The child
+groups them by its own keys.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+from django.conf import settings
+
+from integrations.connectors.spool import write_spool
+from integrations.engine.batch import Bucket, Document, RowBatch
+from integrations.engine.group import documents
+from integrations.engine.plan import ParentData, Plan
+from integrations.engine.ports import Source
+from integrations.engine.survey import survey
+from integrations.models import LedgerSegment, Run, StoredFile
+from integrations.runs.files import store
+from integrations.runs.journal import RunJournal, unpack_keys
+from integrations.runs.pin import open_pinned
+
+BUCKETS = {
+    ParentData.SUCCEEDED: frozenset({Bucket.CREATED, Bucket.UPDATED, Bucket.UNCHANGED}),
+    ParentData.FAILED: frozenset({Bucket.FAILED}),
+}
+ROWS_A_BATCH = 1_000
+
+
+def spool_parent_rows(
+    parent: Run, plan: Plan, wanted: ParentData, journal: RunJournal, document: Document | None = None
+) -> StoredFile:
+    """Keep the rows of `document`, or those of all the parent's documents that ended as `wanted`."""
+    source = open_pinned(parent, plan.source, journal, _nothing_to_stop)
+    try:
+        found = [document] if document is not None else _ended_as(parent, plan, wanted, source)
+        rows = _Rows(source.columns, (row for one in found for row in one.rows))
+        with tempfile.TemporaryDirectory(dir=settings.DATA_DIR, prefix="spool-") as folder:
+            spool = Path(folder) / "rows"
+            write_spool(rows, spool)
+            with spool.open("rb") as file:
+                name = f"Rows of run {parent.number}.jsonl.gz"
+                return store(parent.company, file, name=name, by=parent.requested_by)
+    finally:
+        source.close()
+
+
+def _nothing_to_stop() -> None:
+    """The parent's rows are pinned already, so nothing is fetched that could be stopped."""
+
+
+def _ended_as(parent: Run, plan: Plan, wanted: ParentData, source: Source) -> Iterator[Document]:
+    found = documents(plan, source, survey(plan, source))
+    if wanted is ParentData.ALL:
+        return found
+    buckets = BUCKETS[wanted]
+    return (one for one, bucket in zip(found, _buckets(parent), strict=False) if bucket in buckets)
+
+
+def _buckets(run: Run) -> Iterator[Bucket]:
+    """Yield the bucket of every accounted document, in the order of the documents."""
+    pages = LedgerSegment.objects.filter(run=run).order_by("number").values_list("keys", flat=True)
+    return chain.from_iterable((bucket for _, bucket in unpack_keys(bytes(page))) for page in pages.iterator())
+
+
+class _Rows:
+    """A source of rows that are here already."""
+
+    def __init__(self, columns: tuple[str, ...], rows: Iterable[list[str]]) -> None:
+        self.columns = columns
+        self._rows = iter(rows)
+
+    def read(self) -> Iterator[RowBatch]:
+        first = 1
+        batch: list[list[str]] = []
+        for row in self._rows:
+            batch.append(row)
+            if len(batch) == ROWS_A_BATCH:
+                yield RowBatch(rows=batch, first_row=first)
+                first, batch = first + len(batch), []
+        if batch:
+            yield RowBatch(rows=batch, first_row=first)
+
+    def close(self) -> None: ...

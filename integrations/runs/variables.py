@@ -1,0 +1,59 @@
+"""The variables of one run: where their values come from, and where those go that are kept.
+
+Life of a value: company → process → kept by an earlier run → parent → given when the run was asked for → scripts.
+Two runs never see each other's: each works on the copy in its own row.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from integrations.engine.errors import DefinitionError
+from integrations.engine.plan import Keep, Plan
+from integrations.engine.variables import Variables, mentioned
+from integrations.models import GlobalVariable, Process, Run, RunStatus
+
+
+def values_of(process: Process, plan: Plan, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Resolve what a run of `plan` starts with. Names that the company does not have are left out."""
+    values: dict[str, Any] = dict(GlobalVariable.objects.values_list("name", "value"))
+    own = {item.name: item.value for item in plan.variables if item.value is not None}
+    kept = {item.name for item in plan.variables if item.keep is not Keep.NEVER}
+    layers = (own, {name: value for name, value in process.kept_values.items() if name in kept}, given or {})
+    for layer in layers:
+        values.update({name: value for name, value in layer.items() if name in values})
+    return values
+
+
+def check_names(plan: Plan, known: Iterable[str]) -> None:
+    """Raise `DefinitionError` for a script that names a variable which does not exist: it would read nothing."""
+    names = frozenset(known)
+    for place, text in places(plan):
+        for name in sorted(mentioned([text]) - names):
+            raise DefinitionError(
+                f"{place} uses {name}, and there is no such global variable. Create it under Global Variables, or "
+                "correct the name.",
+                code="definition.variable",
+            )
+
+
+def places(plan: Plan) -> list[tuple[str, str]]:
+    """Give every text of `plan` that may name a variable, with the words for where it stands."""
+    found: list[tuple[str, str]] = []
+    for line in plan.lines:
+        found.append((f"The restriction of line {line.name}", line.restriction))
+        found += [(f"The calculation of {f.target}", f.value) for f in line.fields if f.column_type == "calculation"]
+    for task in plan.active_tasks:
+        found.append((f"The condition of task {task.name}", task.condition))
+        found.append((f"Task {task.name}", " ".join((task.script, task.value, task.variable))))
+    return [(place, text) for place, text in found if text.strip()]
+
+
+def keep(run: Run, plan: Plan, variables: Variables, status: str) -> dict[str, Any]:
+    """Give what this end of a run leaves to the runs after it, as `Process.kept_values` holds it."""
+    values = variables.snapshot()
+    well = status == RunStatus.COMPLETED
+    return {
+        item.name: values[item.name]
+        for item in plan.variables
+        if item.name in values and (item.keep is Keep.ALWAYS or (item.keep is Keep.ON_SUCCESS and well))
+    }
