@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from integrations.engine.plan import FieldMap, Line, Options, Plan, SourceSpec
+from integrations.engine.plan import FieldMap, Line, Options, Plan, SourceSpec, Stage, Task, Variable
+from integrations.forms.stages import KEEP, PARENT_DATA, STAGES, THEN, TYPES
 
 OPTIONS = {
     "separator": "the separator",
@@ -15,7 +16,14 @@ WORDS = {"source_column": "column", "constant": "constant", "calculation": "calc
 
 def differences(old: Plan, new: Plan) -> list[str]:
     """Name every change from `old` to `new` in a short sentence; empty when they do the same."""
-    return [*_source(old.source, new.source), *_keys(old, new), *_target(old, new), *_options(old.options, new.options)]
+    return [
+        *_source(old.source, new.source),
+        *_keys(old, new),
+        *_target(old, new),
+        *_options(old.options, new.options),
+        *_tasks(old, new),
+        *_variables(old, new),
+    ]
 
 
 def _source(old: SourceSpec, new: SourceSpec) -> Iterator[str]:
@@ -85,3 +93,57 @@ def _words(item: FieldMap) -> str:
 
 def _options(old: Options, new: Options) -> Iterator[str]:
     yield from (f"Options: {words}" for name, words in OPTIONS.items() if getattr(old, name) != getattr(new, name))
+
+
+def _tasks(old: Plan, new: Plan) -> Iterator[str]:
+    before, after = ({task.name: task for task in plan.tasks} for plan in (old, new))
+    yield from (
+        f"Task {name} added to {STAGES[task.stage].label}" for name, task in after.items() if name not in before
+    )
+    yield from (f"Task {name} removed" for name in before if name not in after)
+    for name, task in after.items():
+        if name in before:
+            yield from (f"Task {name}: {change}" for change in _task(before[name], task))
+    for stage in Stage:
+        there = [[task.name for task in plan.tasks if task.stage is stage] for plan in (old, new)]
+        stayed = [[name for name in names if all(name in others for others in there)] for names in there]
+        if stayed[0] != stayed[1]:
+            yield f"{STAGES[stage].label} in another order"
+
+
+def _task(old: Task, new: Task) -> Iterator[str]:
+    if old.type != new.type:
+        yield f"{TYPES[new.type]} instead of {TYPES[old.type]}"
+    if old.stage != new.stage:
+        yield f"moved to {STAGES[new.stage].label}"
+    if old.enabled != new.enabled:
+        yield "switched on" if new.enabled else "switched off"
+    for words, before, after in (("condition", old.condition, new.condition), ("script", old.script, new.script)):
+        if before != after:
+            yield f"{words} {'changed' if before and after else 'added' if after else 'removed'}"
+    ends = (("On Success", old.on_success, new.on_success), ("On Failure", old.on_failure, new.on_failure))
+    yield from (f"{words}: {THEN[now]} instead of {THEN[was]}" for words, was, now in ends if was != now)
+    if (old.variable, old.value) != (new.variable, new.value):
+        yield f"sets {new.variable or 'no variable'} to {new.value or 'an empty text'}"
+    yield from _child(old, new)
+
+
+def _child(old: Task, new: Task) -> Iterator[str]:
+    if old.integration != new.integration:
+        yield "runs another integration"
+    if old.parent_data != new.parent_data:
+        yield f"data from parent: {PARENT_DATA[new.parent_data].lower()}"
+    if old.use_variables != new.use_variables:
+        yield f"{'uses' if new.use_variables else 'no longer uses'} the parent's variables"
+    if old.hand_back != new.hand_back:
+        yield f"{'hands' if new.hand_back else 'no longer hands'} its variables back"
+
+
+def _variables(old: Plan, new: Plan) -> Iterator[str]:
+    before, after = ({item.name: item for item in plan.variables} for plan in (old, new))
+    for name in sorted({*before, *after}):
+        was, now = before.get(name, Variable(name=name)), after.get(name, Variable(name=name))
+        if was.value != now.value:
+            yield f"Variable {name}: {'the company value' if now.value is None else now.value or 'an empty text'}"
+        if was.keep != now.keep:
+            yield f"Variable {name}: {KEEP[now.keep]}"

@@ -11,6 +11,7 @@ from integrations.engine.plan import Aggregate, Column, ColumnType, FieldMap, Li
 from integrations.forms.plain import PlainForm, Tall
 from integrations.forms.problems import folded
 from integrations.forms.process import TYPES, choice
+from integrations.scripting.check import mended
 
 if TYPE_CHECKING:
     _FieldMaps = forms.BaseFormSet["FieldMapForm"]
@@ -69,7 +70,26 @@ class RevisionForm(PlainForm):
     revision = forms.IntegerField(widget=forms.HiddenInput)
 
 
-class FieldMapForm(PlainForm):
+class ScriptForm(PlainForm):
+    """A form with scripts. After one that does not parse, `can_mend` says that plain quotes and dashes would help;
+    the answer `mend` makes them plain."""
+
+    check: Check
+    can_mend = False
+
+    def written(self, script: str) -> str:
+        """A script as it was typed, or with plain quotes and dashes where that was asked for."""
+        script = as_written(script)
+        return mended(script) if self.data.get("mend") else script
+
+    def complaint(self, script: str) -> str:
+        """What keeps a script from running, or ""."""
+        said = self.check(script) if script else ""
+        self.can_mend |= bool(said) and mended(script) != script
+        return said
+
+
+class FieldMapForm(ScriptForm):
     """One row of the mapping grid. Each column type has a value of its own; the others are kept out of the way."""
 
     target = forms.CharField(max_length=200, required=False, strip=False, widget=forms.HiddenInput)
@@ -114,13 +134,15 @@ class FieldMapForm(PlainForm):
             self.fields["type"].widget = forms.Select(choices=TYPES, attrs={"aria-label": "Type of the added field"})
 
     def clean_script(self) -> str:
-        return as_written(self.cleaned_data["script"])
+        return self.written(self.cleaned_data["script"])
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}
         if given.get("column_type") and not given.get("target"):
             self.add_error("target", "The added field has no name. Type the name that the destination expects.")
-        if given.get("column_type") == ColumnType.CALCULATION and (complaint := self.check(given.get("script", ""))):
+        if given.get("column_type") == ColumnType.CALCULATION and (
+            complaint := self.complaint(given.get("script", ""))
+        ):
             self.add_error("script", f"{given.get('target')}: {complaint}")
         return given
 
@@ -156,6 +178,11 @@ class BaseFieldMaps(_FieldMaps):
             if target and given.get("column_type") and target in seen:
                 form.add_error("target", f"{target} is there twice. Keep one of the two.")
             seen.add(target or "")
+
+    @property
+    def can_mend(self) -> bool:
+        """True when plain quotes and dashes would help one of the calculations."""
+        return any(form.can_mend for form in self.forms)
 
     def field_maps(self) -> tuple[FieldMap, ...]:
         """What is mapped, after validation, in the order of the grid."""
@@ -224,7 +251,7 @@ def matched_by_name(line: Line, fields: Sequence[TargetField], columns: Sequence
     return replace(line, fields=(*line.fields, *found)), [item.target for item in found]
 
 
-class RestrictionForm(PlainForm):
+class RestrictionForm(ScriptForm):
     """The script that says whether a line's record is sent."""
 
     revision = forms.IntegerField(widget=forms.HiddenInput)
@@ -241,8 +268,8 @@ class RestrictionForm(PlainForm):
         super().__init__(*args, **kwargs)
 
     def clean_script(self) -> str:
-        script = as_written(self.cleaned_data["script"])
-        if script and (complaint := self.check(script)):
+        script = self.written(self.cleaned_data["script"])
+        if complaint := self.complaint(script):
             raise forms.ValidationError(complaint)
         return script
 

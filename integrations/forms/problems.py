@@ -3,22 +3,36 @@
 Pure: it looks at the plan and at what is known of its surroundings, never at a database or another system.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from integrations.connectors.spec import DestinationKind, SourceKind, TargetField
 from integrations.engine.errors import DefinitionError
-from integrations.engine.plan import ColumnType, FieldMap, Line, Plan, ValueType, WriteMode
+from integrations.engine.plan import (
+    Column,
+    ColumnType,
+    FieldMap,
+    Line,
+    ParentData,
+    Plan,
+    Stage,
+    Task,
+    TaskType,
+    ValueType,
+    WriteMode,
+)
 from integrations.engine.typed import converter
+from integrations.forms.mentions import mentions_of
 from integrations.scripting.names import mentioned, token
 
 NEEDS_KEYS = frozenset({WriteMode.UPSERT, WriteMode.UPDATE, WriteMode.DELETE})
+NOTHING_SENT_YET = frozenset({Stage.INTEGRATION_PRE, Stage.VALIDATION})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A sentence and the place that it is about: a tab, and on the Integration tab a line (from 1) and its part."""
+    """A sentence and the place that it is about: a tab, and in it a line or task (from 1), a part or a variable."""
 
     sentence: str
     tab: str
@@ -27,11 +41,27 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Neighbour:
+    """Another process, as far as one that runs it must know it.
+
+    `columns` are those of its source; `calls` the public ids of the processes that its tasks run; `obstacle` says why
+    it cannot be run at all, or "".
+    """
+
+    name: str
+    columns: Sequence[Column] = ()
+    calls: frozenset[str] = frozenset()
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """What is known outside the plan.
 
     `connections` maps public ids to names. `targets` is the target profile: the fields of each target, empty where
-    the destination does not list its fields. `check` gives the first complaint about a script, or "".
+    the destination does not list its fields. `check` gives the first complaint about a script, or "". `variables` are
+    the names of the company's global variables. `own` is the public id of the process itself, `neighbours` are the
+    processes that its tasks may come to, by public id.
     """
 
     sources: Mapping[str, SourceKind]
@@ -39,11 +69,22 @@ class Surroundings:
     connections: Mapping[str, str]
     targets: Mapping[str, Sequence[TargetField]] = field(default_factory=dict)
     check: Callable[[str], str] = lambda script: ""
+    variables: Collection[str] = ()
+    own: str = ""
+    neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
 
 
 def problems_of(plan: Plan, around: Surroundings) -> list[Problem]:
     """Give everything that keeps `plan` from being runnable, in the order of the tabs; empty when it is."""
-    return [*_source(plan, around), *_target(plan, around), *_lines(plan, around)]
+    return [
+        *_source(plan, around),
+        *_target(plan, around),
+        *_lines(plan, around),
+        *_unknown_variables(plan, around, "integration"),
+        *_tasks(plan, around),
+        *_unknown_variables(plan, around, "tasks"),
+        *_unknown_variables(plan, around, "variables"),
+    ]
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
@@ -202,6 +243,96 @@ def _complaint(item: FieldMap, columns: Sequence[str], around: Surroundings) -> 
         case ColumnType.CALCULATION:
             return around.check(item.value)
     return ""
+
+
+def _unknown_variables(plan: Plan, around: Surroundings, tab: str) -> Iterator[Problem]:
+    for mention in mentions_of(plan):
+        if mention.tab != tab or not mention.acts or mention.name in around.variables:
+            continue
+        where = mention.words[:1].upper() + mention.words[1:]
+        sentence = f"{where} names {mention.name}, which is no global variable"
+        hint = _hint(mention.name, sorted(around.variables)) or ". Create it under Global Variables"
+        yield Problem(sentence=f"{sentence}{hint}.", tab=tab, line=mention.line, part=mention.part)
+
+
+def _tasks(plan: Plan, around: Surroundings) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for number, task in enumerate(plan.tasks, start=1):
+        if task.name in seen:
+            yield Problem(sentence=f"Two tasks are named {task.name}. Rename one.", tab="tasks", line=number)
+        seen.add(task.name)
+        # A task that is switched off may be half made.
+        if task.enabled:
+            for sentence in _of_task(task, plan, around):
+                yield Problem(sentence=sentence, tab="tasks", line=number)
+
+
+def _of_task(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
+    if task.condition and (complaint := around.check(task.condition)):
+        yield f"Condition of task {task.name}: {complaint}"
+    match task.type:
+        case TaskType.RUN_SCRIPT if not task.script.strip():
+            yield f"Task {task.name} has no script."
+        case TaskType.RUN_SCRIPT:
+            if complaint := around.check(task.script):
+                yield f"Task {task.name}: {complaint}"
+        case TaskType.SET_VARIABLE if not task.variable:
+            yield f"Task {task.name} says no variable to set."
+        case TaskType.RUN_INTEGRATION:
+            yield from _of_child(task, plan, around)
+
+
+def _of_child(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
+    if not task.integration:
+        yield f"Task {task.name} says no integration to run."
+        return
+    if task.integration == around.own:
+        yield f"Task {task.name} runs this process itself, for ever. Choose another integration."
+        return
+    child = around.neighbours.get(task.integration)
+    if child is None:
+        yield f"The integration that task {task.name} runs no longer exists. Choose another one."
+        return
+    if child.obstacle:
+        yield f"Task {task.name} runs {child.name}, which {child.obstacle}."
+    if way := way_back(task.integration, around.own, around.neighbours):
+        yield f"Task {task.name} leads back to this process: {', which runs '.join(way)}, which runs this one."
+    if task.parent_data is not ParentData.NONE and (reason := unfit(child.columns, plan.source.columns)):
+        yield f"Task {task.name} gives this process's data to {child.name}, which {reason}."
+    if task.parent_data in (ParentData.SUCCEEDED, ParentData.FAILED) and task.stage in NOTHING_SENT_YET:
+        yield f"Task {task.name} gives on {task.parent_data} documents, and at its stage nothing was sent yet."
+
+
+def unfit(needed: Sequence[Column], there: Sequence[Column]) -> str:
+    """Say why a process that reads the columns `needed` cannot read a parent's rows with those `there`; "" if it can.
+
+    The words go on after “which”. Columns are the same when their names and declared types are.
+    """
+    types = {column.name: column.type for column in there}
+    if missing := [column.name for column in needed if column.name not in types]:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        are = "a column that this source does" if len(missing) == 1 else "columns that this source does"
+        return f"needs {', '.join(missing[:3])}{more}, {are} not have"
+    for column in needed:
+        if types[column.name] is not column.type:
+            return f"reads {column.name} as {column.type}, and here it is {types[column.name]}"
+    return ""
+
+
+def way_back(start: str, own: str, neighbours: Mapping[str, Neighbour]) -> list[str]:
+    """Give the names of the processes on the shortest way from `start` back to `own`; empty when there is none."""
+    ways: list[tuple[str, list[str]]] = [(start, [])]
+    seen: set[str] = set()
+    for key, names in ways:
+        neighbour = neighbours.get(key)
+        if neighbour is None or key in seen:
+            continue
+        seen.add(key)
+        names = [*names, neighbour.name]
+        if own in neighbour.calls:
+            return names
+        ways += [(called, names) for called in sorted(neighbour.calls)]
+    return []
 
 
 def _hint(name: str, names: Sequence[str]) -> str:

@@ -5,9 +5,10 @@ from dataclasses import asdict
 
 from integrations.connectors.registry import CONNECTORS
 from integrations.connectors.spec import DestinationKind, SourceKind, Target, TargetField
-from integrations.engine.plan import ValueType
-from integrations.forms.problems import Surroundings
-from integrations.models import Connection, Process
+from integrations.engine.plan import Plan, TaskType, ValueType
+from integrations.forms.problems import Neighbour, Surroundings
+from integrations.models import Connection, GlobalVariable, Process, ProcessVersion
+from integrations.models.process import ProcessQuerySet
 from integrations.scripting.check import Complaint, Severity, check_script
 
 
@@ -49,7 +50,47 @@ def surroundings_of(process: Process) -> Surroundings:
         connections={str(key): name for key, name in Connection.objects.values_list("public_id", "name")},
         targets=targets_of(process),
         check=first_complaint,
+        variables=frozenset(GlobalVariable.objects.values_list("name", flat=True)),
+        own=str(process.public_id),
+        neighbours=_reachable(called_by(process.drafted)),
     )
+
+
+def called_by(plan: Plan) -> frozenset[str]:
+    """The public ids of the processes that the tasks of `plan` run, switched off or not."""
+    named = (task.integration for task in plan.tasks if task.type is TaskType.RUN_INTEGRATION)
+    return frozenset(key for key in named if key)
+
+
+def neighbours(processes: ProcessQuerySet) -> dict[str, Neighbour]:
+    """Give these processes as others must know them to run them, by public id, in the order they have.
+
+    A process that has a version reads that one's columns; what it calls is told by its draft and its newest version.
+    """
+    listed = list(processes.only("public_id", "name", "draft", "is_active"))
+    newest = {v.process_id: v.plan for v in ProcessVersion.objects.that_are_newest().filter(process__in=listed)}
+    return {str(process.public_id): _neighbour(process, newest.get(process.pk)) for process in listed}
+
+
+def _neighbour(process: Process, newest: Plan | None) -> Neighbour:
+    draft = process.drafted
+    obstacle = "has no version yet that runs" if newest is None else "" if process.is_active else "is inactive"
+    return Neighbour(
+        name=process.name,
+        columns=(newest or draft).source.columns,
+        calls=called_by(draft) | (called_by(newest) if newest else frozenset()),
+        obstacle=obstacle,
+    )
+
+
+def _reachable(keys: frozenset[str]) -> dict[str, Neighbour]:
+    """The processes that can be come to from `keys`, task by task."""
+    known: dict[str, Neighbour] = {}
+    while wanted := keys - known.keys():
+        found = neighbours(Process.objects.kept().filter(public_id__in=wanted))
+        known |= found
+        keys = frozenset().union(*(neighbour.calls for neighbour in found.values()))
+    return known
 
 
 def targets_of(process: Process) -> dict[str, tuple[TargetField, ...]]:

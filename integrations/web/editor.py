@@ -19,7 +19,8 @@ from integrations.forms.differences import differences
 from integrations.forms.plain import PlainForm
 from integrations.forms.problems import Problem, problems_of
 from integrations.forms.surroundings import surroundings_of
-from integrations.models import Process
+from integrations.models import GlobalVariable, Process
+from integrations.scripting.names import token
 
 TABS = (
     ("details", "Details", "process"),
@@ -27,6 +28,8 @@ TABS = (
     ("target", "Target", "process-target"),
     ("integration", "Integration", "process-integration"),
     ("options", "Options", "process-options"),
+    ("tasks", "Tasks", "process-tasks"),
+    ("variables", "Variables", "process-variables"),
     ("versions", "Versions", "process-versions"),
 )
 
@@ -69,8 +72,22 @@ def place_of(process: Process, problem: Problem) -> str:
     """Give the address of the page where a problem is put right."""
     if problem.tab == "integration":
         return reverse(f"process-{problem.part}", args=[process.public_id, problem.line])
+    if problem.tab == "tasks":
+        return reverse("process-task", args=[process.public_id, problem.line])
+    if problem.tab == "variables":
+        return reverse("process-variables", args=[process.public_id]) + f"#{problem.part}"
     anchor = f"#line-{problem.line}" if problem.line else ""
     return reverse(f"process-{problem.tab}", args=[process.public_id]) + anchor
+
+
+def code_names(process: Process) -> dict[str, Any]:
+    """Give the names that stand beside a code box: (what is inserted, what it says of itself)."""
+    columns = process.drafted.source.columns
+    variables = GlobalVariable.objects.values_list("name", "description")
+    return {
+        "columns": [(f"this.{token(column.name)}", column.name) for column in columns],
+        "variables": [(f"this.{name}", description or name) for name, description in variables],
+    }
 
 
 def found(public_id: UUID) -> Process:

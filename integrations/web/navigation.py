@@ -40,6 +40,7 @@ GROUPS: tuple[tuple[str, tuple[Offer, ...]], ...] = (
             Offer("Connections", "connections", icon="plug-connected"),
         ),
     ),
+    ("Maintenance", (Offer("Global Variables", "global-variables", icon="variable"),)),
     (
         "Administer",
         (

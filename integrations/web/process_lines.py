@@ -26,8 +26,7 @@ from integrations.forms.mapping import (
 from integrations.forms.problems import nearest
 from integrations.forms.surroundings import destination_choices, first_complaint, targets_of, warnings
 from integrations.models import Process
-from integrations.scripting.names import token
-from integrations.web.editor import catch_up, editable, found, frame, go_on, respond, write_draft
+from integrations.web.editor import catch_up, code_names, editable, found, frame, go_on, respond, write_draft
 from integrations.web.samples import Cell, LineSample, line_sample
 
 PARTS = (
@@ -209,9 +208,8 @@ def _mapping_page(
     **more: Any,
 ) -> HttpResponse:
     sample = _sample(process, plan, number, request)
-    context = _line_frame(
-        request, process, number, "mapping", form=form, grid=grid, sample=sample, rows=_rows(grid, sample), **more
-    )
+    more |= {"names": code_names(process), "sample": sample, "rows": _rows(grid, sample)}
+    context = _line_frame(request, process, number, "mapping", form=form, grid=grid, **more)
     return respond(request, "mapping", context, status)
 
 
@@ -242,9 +240,8 @@ def save_restriction(request: Request, public_id: UUID, number: int) -> HttpResp
 def _restriction_page(
     request: Request, process: Process, number: int, form: RestrictionForm, *, status: int = 200, **more: Any
 ) -> HttpResponse:
-    tokens = [(column.name, f"this.{token(column.name)}") for column in process.drafted.source.columns]
     saved = _line_of(process, number).restriction
     context = _line_frame(
-        request, process, number, "restriction", form=form, tokens=tokens, warnings=warnings(saved), **more
+        request, process, number, "restriction", form=form, names=code_names(process), warnings=warnings(saved), **more
     )
     return respond(request, "restriction", context, status)

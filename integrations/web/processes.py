@@ -31,6 +31,7 @@ from integrations.forms.surroundings import (
     profile,
     source_kinds,
 )
+from integrations.forms.used import callers_of
 from integrations.models import Connection, Process, ProcessVersion, Run
 from integrations.runs import preview
 from integrations.web.editor import (
@@ -231,6 +232,7 @@ def _details_page(
         form=form,
         run_count=runs.count(),
         unfinished=runs.unfinished().count(),
+        callers=callers_of(process),
         **more,
     )
     return respond(request, "details", context, status)

@@ -27,6 +27,8 @@ from integrations.engine.batch import DELIVERED, Bucket, Row
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import ColumnType
 from integrations.engine.ports import Source
+from integrations.forms.stages import STAGES as TASK_STAGES
+from integrations.forms.variables import as_text
 from integrations.models import Connection, DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
 from integrations.models.ledger import HANDOVER
 from integrations.runs.files import path_of
@@ -45,7 +47,11 @@ DOCUMENTS_SHOWN = 10
 CAUSES_SHOWN = 20
 HANDOVERS_SHOWN = 5
 OUTCOMES_MARKED = 1_000
-STAGE_WORDS = {"read": "Read", "deliver": "Documents"}
+STAGE_WORDS = {
+    "read": "Read",
+    "deliver": "Documents",
+    **{str(stage): words.label for stage, words in TASK_STAGES.items()},
+}
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ def summary(request: Request, number: int) -> HttpResponse:
         "causes": list(causes[:CAUSES_SHOWN]),
         "stages": _stages(run),
         "handovers": LogEntry.objects.filter(run=run, stage=HANDOVER).order_by("pk")[:HANDOVERS_SHOWN],
+        "variables": _variables(run),
         "comparison": None if run.is_open else _comparison(run),
         "children": Run.objects.filter(parent=run).order_by("pk")[:50],
         "outcomes": [(outcome, _value_at_fault(run, outcome)) for outcome in outcomes],
@@ -283,7 +290,7 @@ def _frame(request: Request, run: Run) -> dict[str, Any]:
         "sentence": sentence_of(run),
         "may_run": Role(request.membership.role).includes(Role.OPERATOR),
         "newer_version": newest is not None and newest.pk != run.version_id,
-        "errors_count": run.documents_failed + run.documents_unknown,
+        "errors_count": run.documents_failed + run.documents_unknown + run.follow_ups,
     }
 
 
@@ -304,7 +311,21 @@ def sentence_of(run: Run) -> str:
     words = f"{done:,} of {total:,} documents are at the destination"
     if run.documents_restricted:
         words += f" and {run.documents_restricted:,} were left out on purpose"
-    return f"{words}."
+    return f"{words}.{_follow_ups(run)}"
+
+
+def _follow_ups(run: Run) -> str:
+    """Say how many documents arrived and were not followed up as they should have been."""
+    if not run.follow_ups:
+        return ""
+    if run.follow_ups == 1:
+        return " 1 document was sent, its follow-up failed."
+    return f" {run.follow_ups:,} documents were sent, their follow-up failed."
+
+
+def _variables(run: Run) -> list[tuple[str, str]]:
+    """Give the values that the run's variables have, or ended with."""
+    return [(name, as_text(value)) for name, value in sorted((run.variables or {}).items())]
 
 
 def _outcomes(run: Run, cause: str = "") -> Any:
@@ -407,7 +428,7 @@ def _source_of(run: Run) -> Source:
     spec = run.version.plan.source
     kind = source_kind(spec.kind)
     path = path_of(run.source_file)
-    if not kind.takes_file:
+    if run.has_parents_rows or not kind.takes_file:
         return SpooledSource(path)
     return kind.open(SourceContext(spec=spec, file=path, file_name=run.source_file.name))
 

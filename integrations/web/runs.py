@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET
 from accounts.http import Request
 from accounts.models import Membership, Role
 from accounts.policy import requires
+from integrations.forms.stages import STAGES as TASK_STAGES
 from integrations.models import Process, Run, RunStatus
 from integrations.models.run import OPEN, Trigger
 from integrations.web.ledger import ledger_of
@@ -147,7 +148,12 @@ def _doing(run: Run) -> str:
     return "cancelling" if run.cancel_requested_at else STAGES.get(run.stage, run.stage)
 
 
-STAGES = {"read": "reading the source", "deliver": "sending documents", "": "starting"}
+STAGES = {
+    "read": "reading the source",
+    "deliver": "sending documents",
+    "": "starting",
+    **{str(stage): words.doing for stage, words in TASK_STAGES.items()},
+}
 
 
 def _filtered(wanted: dict[str, str]) -> QuerySet[Run]:

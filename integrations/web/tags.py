@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django import template
+from django import forms, template
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
@@ -129,8 +129,8 @@ def field_kind(bound: Any) -> str:
 def control(bound: Any) -> SafeString:
     """Render a field's control with the classes and the descriptions that belong to it."""
     widget = bound.field.widget
-    kind = type(widget).__name__
-    classes = {"Select": "form-select", "CheckboxInput": "form-check-input"}.get(kind, "form-control")
+    kinds = {forms.Select: "form-select", forms.CheckboxInput: "form-check-input"}
+    classes = next((words for kind, words in kinds.items() if isinstance(widget, kind)), "form-control")
     described = [
         name
         for name, there in ((f"{bound.auto_id}-hint", bound.help_text), (f"{bound.auto_id}-error", bound.errors))

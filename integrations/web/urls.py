@@ -6,11 +6,14 @@ from django.views.generic import RedirectView
 from accounts.policy import signed_in
 from integrations.web import (
     connections,
+    global_variables,
     health,
     previews,
     process_lines,
     process_source,
     process_target,
+    process_tasks,
+    process_variables,
     processes,
     run_panel,
     run_summary,
@@ -87,6 +90,15 @@ urlpatterns = [
         process_lines.save_restriction,
         name="process-restriction-save",
     ),
+    path("processes/<uuid:public_id>/tasks/", process_tasks.tasks, name="process-tasks"),
+    path("processes/<uuid:public_id>/tasks/arrange/", process_tasks.arrange, name="process-tasks-arrange"),
+    path("processes/<uuid:public_id>/tasks/new/", process_tasks.new, name="process-task-new"),
+    path("processes/<uuid:public_id>/tasks/new/save/", process_tasks.add, name="process-task-add"),
+    path("processes/<uuid:public_id>/tasks/test/", process_tasks.test, name="process-task-test"),
+    path("processes/<uuid:public_id>/tasks/<int:number>/", process_tasks.task, name="process-task"),
+    path("processes/<uuid:public_id>/tasks/<int:number>/save/", process_tasks.save_task, name="process-task-save"),
+    path("processes/<uuid:public_id>/variables/", process_variables.variables, name="process-variables"),
+    path("processes/<uuid:public_id>/variables/save/", process_variables.save_variables, name="process-variables-save"),
     # Connections
     path("connections/", connections.connections, name="connections"),
     path("connections/new/<slug:connector>/", connections.new, name="connection-new"),
@@ -95,6 +107,12 @@ urlpatterns = [
     path("connections/<uuid:public_id>/test/", connections.test, name="connection-test"),
     path("connections/<uuid:public_id>/offers/<slug:key>/", connections.offer, name="connection-offer"),
     path("connections/<uuid:public_id>/delete/", connections.delete, name="connection-delete"),
+    # Global Variables
+    path("global-variables/", global_variables.global_variables, name="global-variables"),
+    path("global-variables/new/", global_variables.new, name="global-variable-new"),
+    path("global-variables/<uuid:public_id>/", global_variables.global_variable, name="global-variable"),
+    path("global-variables/<uuid:public_id>/save/", global_variables.save, name="global-variable-save"),
+    path("global-variables/<uuid:public_id>/delete/", global_variables.delete, name="global-variable-delete"),
     # The installation
     path("health/", health.health, name="health"),
     path("metrics/", health.metrics, name="metrics"),

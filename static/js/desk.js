@@ -151,6 +151,8 @@
     bar.value = (event.detail.loaded * 100) / event.detail.total;
   });
 
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // ---- a page that opens ---------------------------------------------------------------------------------------
   const wanted = document.querySelector("main [data-focus]");
   if (wanted) wanted.focus();

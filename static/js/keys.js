@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const help = document.getElementById("help");
-  const places = { r: "/runs/", p: "/processes/", c: "/connections/" };
+  const places = { r: "/runs/", p: "/processes/", c: "/connections/", v: "/global-variables/" };
   let going = false;
 
   // ---- rows ----------------------------------------------------------------------------------------------------

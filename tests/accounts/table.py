@@ -68,6 +68,10 @@ def connection(world: World, it: Furniture) -> list[Any]:
     return [it.connection.public_id]
 
 
+def variable(world: World, it: Furniture) -> list[Any]:
+    return [it.variable.public_id]
+
+
 def run(world: World, it: Furniture) -> list[Any]:
     return [it.run.number]
 
@@ -99,6 +103,14 @@ def sample(world: World, it: Furniture, client: Client) -> dict[str, Any]:
 
 def settings(world: World, it: Furniture, client: Client) -> dict[str, Any]:
     return {"name": "Renamed", "system": "sqlite", "path": it.connection.settings["path"], "revision": 0}
+
+
+def new_task(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return shown_answers(client, it.process, "task", line=1) | {"name": "NEW", "was": ""}
+
+
+def variable_answers(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return {"name": "GBL_NEW", "value": "told anew", "revision": 0}
 
 
 def person(world: World, it: Furniture, client: Client) -> dict[str, Any]:
@@ -262,6 +274,24 @@ TABLE: dict[str, Row] = {
     "process-restriction-save": Row(
         least="designer", methods=POST, args=line, data=tab("restriction", on_line=1, script="return true;")
     ),
+    "process-tasks": Row(least="viewer", args=process),
+    "process-tasks-arrange": Row(
+        least="designer",
+        methods=POST,
+        args=process,
+        data=lambda world, it, client: revision(world, it, client) | {"do": "switch-1"},
+    ),
+    "process-task-new": Row(least="designer", args=process),
+    "process-task-add": Row(least="designer", methods=POST, args=process, data=new_task),
+    "process-task-test": Row(
+        least="designer", methods=POST, args=process, data=tab("task", on_line=1), unaudited=LOOKED_AT
+    ),
+    "process-task": Row(least="viewer", args=line),
+    "process-task-save": Row(least="designer", methods=POST, args=line, data=tab("task", on_line=1, value="elsewhere")),
+    "process-variables": Row(least="viewer", args=process),
+    "process-variables-save": Row(
+        least="designer", methods=POST, args=process, data=tab("variables", **{"variables-0-keep": "always"})
+    ),
     # Connections
     "connections": Row(least="viewer"),
     "connection-new": Row(least="designer", methods=BOTH, args=lambda world, it: ["sql"], data=settings, named=False),
@@ -272,6 +302,12 @@ TABLE: dict[str, Row] = {
         least="designer", methods=POST, args=lambda world, it: [it.connection.public_id, "delivery_marker"]
     ),
     "connection-delete": Row(least="designer", methods=POST, args=lambda world, it: [it.spare_connection.public_id]),
+    # Global Variables
+    "global-variables": Row(least="viewer"),
+    "global-variable-new": Row(least="designer", methods=BOTH, data=variable_answers),
+    "global-variable": Row(least="viewer", args=variable),
+    "global-variable-save": Row(least="designer", methods=POST, args=variable, data=variable_answers),
+    "global-variable-delete": Row(least="designer", methods=POST, args=lambda world, it: [it.spare_variable.public_id]),
     # The installation
     "health": Row(least="nobody"),
     "metrics": Row(least="nobody"),

@@ -20,11 +20,24 @@ from accounts import first_visit, invitations
 from accounts.audit import record
 from accounts.models import Company, Invitation, Membership, Role, User
 from integrations.engine.batch import Bucket
-from integrations.engine.plan import Column, ColumnType, DestinationSpec, FieldMap, Line, Plan, SourceSpec
+from integrations.engine.plan import (
+    Column,
+    ColumnType,
+    DestinationSpec,
+    FieldMap,
+    Line,
+    Plan,
+    SourceSpec,
+    Stage,
+    Task,
+    TaskType,
+    Variable,
+)
 from integrations.forms.surroundings import profile
 from integrations.models import (
     Connection,
     DocumentOutcome,
+    GlobalVariable,
     LedgerSegment,
     LogEntry,
     Process,
@@ -59,6 +72,8 @@ class Furniture:
     member: Membership
     invitation: Invitation
     invitation_link: str
+    variable: GlobalVariable
+    spare_variable: GlobalVariable
 
 
 @dataclass
@@ -122,7 +137,14 @@ def furnish(company: Company, by: User, folder: Path, *, word: str, number: int)
             member=member.memberships.get(),
             invitation=invitation,
             invitation_link=link,
+            variable=_variable(company, "GBL_REGION", word, by),
+            spare_variable=_variable(company, "GBL_SPARE", word, by),
         )
+
+
+def _variable(company: Company, name: str, word: str, by: User) -> GlobalVariable:
+    value = f"North{word}"
+    return GlobalVariable.objects.create(company=company, name=name, value=value, description=word, updated_by=by)
 
 
 def _connection(company: Company, name: str, path: Path) -> Connection:
@@ -146,6 +168,16 @@ def _plan(connection: Connection, word: str, **changes: Any) -> Plan:
         "destination": DestinationSpec(kind="sql", connection=str(connection.public_id)),
         "key_fields": ("Customer Number",),
         "lines": (line,),
+        "tasks": (
+            Task(
+                name=f"SET{word}",
+                type=TaskType.SET_VARIABLE,
+                stage=Stage.INTEGRATION_PRE,
+                variable="GBL_REGION",
+                value=f"South{word}",
+            ),
+        ),
+        "variables": (Variable(name="GBL_REGION", value=f"West{word}"),),
     }
     return Plan(**(parts | changes))
 
@@ -160,6 +192,8 @@ def _process(company: Company, by: User, name: str, plan: Plan, word: str) -> Pr
         destination=plan.destination,
         key_fields=plan.key_fields,
         lines=(Line(name=line.name, target=line.target, keys=line.keys, fields=(*line.fields, note)),),
+        tasks=plan.tasks,
+        variables=plan.variables,
     )
     file = store(company, ContentFile(CSV + f"00125,Row{word},1\n".encode()), name=f"customers{word}.csv", by=by)
     process = Process.objects.create(

@@ -20,7 +20,8 @@ from playwright.sync_api import Page, expect
 
 from accounts import first_visit, invitations
 from accounts.models import Company, Role, User
-from integrations.models import Connection, Process
+from integrations.engine.plan import Stage, Task, TaskType
+from integrations.models import Connection, GlobalVariable, Process
 from integrations.runs.request import request_cancel, request_run
 from tests import factories
 from tests.accounts.table import TABLE
@@ -36,7 +37,10 @@ if os.environ.get("EVERY_LOOK"):
 RUN = ("runs", "run-panel", "run-panel-process", "run-summary", "run-errors", "run-details", "run-source-file")
 PROCESS = ("process", "process-options", "process-versions", "process-preview", "process-source", "process-target")
 LINE = ("process-grouping", "process-mapping", "process-restriction")
-DEFINE = (*PROCESS, *LINE, "processes", "process-new", "connections", "connection", "connection-new")
+TASK = ("process-tasks", "process-task-new", "process-variables")
+VARIABLES = ("global-variables", "global-variable-new")
+DEFINE = (*PROCESS, *LINE, *TASK, *VARIABLES, "process-task", "global-variable")
+DEFINE += ("processes", "process-new", "connections", "connection", "connection-new")
 ADMINISTER = ("users", "audit-log", "companies", "company", "profile", "account_change_password", "account_logout")
 PLAIN = (
     "account_login",
@@ -158,6 +162,14 @@ def test_the_designers_pages(eye: Eye, enter: Enter, customers: Process, olga: U
         Process.objects.filter(pk=customers.pk).update(draft=broken.to_json())
     eye.look(reverse("process", args=[customers.public_id]), reverse("process-versions", args=[customers.public_id]))
     eye.look(*(f"/connections/new/{connector}/" for connector in ("folder", "sql", "http")))
+    with scope(company=demo):
+        variable = GlobalVariable.objects.create(company=demo, name="GBL_FAILED", value="none")
+        script = "this.GBL_FAILED = 'x'; return true;"
+        task = Task(name="COLLECT", type=TaskType.RUN_SCRIPT, stage=Stage.DOCUMENT_POST_FAILURE, script=script)
+        Process.objects.filter(pk=customers.pk).update(draft=replace(broken, tasks=(task,)).to_json())
+    eye.look(*(reverse(name, args=[customers.public_id]) for name in TASK))
+    eye.look(reverse("process-task", args=[customers.public_id, 1]))
+    eye.look(*map(reverse, VARIABLES), reverse("global-variable", args=[variable.public_id]))
 
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{eye.root}/connections/{crm.public_id}/")

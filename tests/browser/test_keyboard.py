@@ -90,7 +90,8 @@ def test_the_help_lists_the_keys_keeps_the_focus_and_returns_it(desk: Page) -> N
     help_dialog = desk.get_by_role("dialog", name="Keys")
     expect(help_dialog).to_be_visible()
     listed = [key.inner_text() for key in help_dialog.locator("dt kbd").all()]
-    assert listed == ["/", "Ctrl", "K", "j", "k", "Enter", "r", "n", "g", "r", "g", "p", "g", "c", "Esc", "?"]
+    rows, places = ["j", "k", "Enter", "r", "n"], ["g", "r", "g", "p", "g", "c", "g", "v"]
+    assert listed == ["/", "Ctrl", "K", *rows, *places, "Alt", "↑", "↓", "Esc", "?"]
     press(desk, "Tab", "Tab")
     inside = "() => Boolean(document.activeElement.closest('dialog')) || document.activeElement === document.body"
     assert desk.evaluate(inside)

@@ -1,0 +1,54 @@
+"""Where a plan names global variables: for problems, the Variables tab, and whoever wants to change or delete one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from integrations.engine.plan import ColumnType, Plan
+from integrations.engine.variables import mentioned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mention:
+    """A variable's name and the place that names it, in words and as `Problem` names places.
+
+    `acts` is False where the place is switched off, so that no run comes there.
+    """
+
+    name: str
+    words: str
+    tab: str
+    line: int | None = None
+    part: str = ""
+    acts: bool = True
+
+
+def mentions_of(plan: Plan) -> list[Mention]:
+    """Give every mention of a variable in `plan`, in the order of the tabs."""
+    return [*_of_lines(plan), *_of_tasks(plan), *_of_the_tab(plan)]
+
+
+def _of_lines(plan: Plan) -> Iterator[Mention]:
+    for number, line in enumerate(plan.lines, start=1):
+        for item in line.fields:
+            if item.column_type is ColumnType.CALCULATION:
+                for name in _names(item.value):
+                    words = f"the calculation of {item.target}"
+                    yield Mention(name=name, words=words, tab="integration", line=number, part="mapping")
+        for name in _names(line.restriction):
+            words = f"the restriction of line {line.name}"
+            yield Mention(name=name, words=words, tab="integration", line=number, part="restriction")
+
+
+def _of_tasks(plan: Plan) -> Iterator[Mention]:
+    for number, task in enumerate(plan.tasks, start=1):
+        for name in _names(f"{task.condition} {task.script} {task.variable} {task.value}"):
+            yield Mention(name=name, words=f"task {task.name}", tab="tasks", line=number, acts=task.enabled)
+
+
+def _of_the_tab(plan: Plan) -> Iterator[Mention]:
+    for item in plan.variables:
+        yield Mention(name=item.name, words="the Variables tab", tab="variables", part=item.name)
+
+
+def _names(text: str) -> list[str]:
+    return sorted(mentioned([text]))

@@ -1,0 +1,194 @@
+"""A designer adds the tasks of spec 10's worked example by clicking: what fails is remembered, then told to a child."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.test import Client
+from django_scopes import scope
+from playwright.sync_api import Page, expect
+
+from accounts.models import Company, User
+from integrations.engine.plan import Column, ParentData, Plan, SourceSpec, Stage, Task, TaskType
+from integrations.models import GlobalVariable, Process
+from tests import factories
+
+FAILED = "GBL_FAILED_CUSTOMERS"
+COLUMNS = (Column(name="companyName"), Column(name="email"))
+NOTIFY = Task(
+    name="NOTIFY_NS_OF_SUCCESS_S",
+    type=TaskType.RUN_INTEGRATION,
+    stage=Stage.INTEGRATION_POST_SUCCESS,
+    parent_data=ParentData.ALL,
+    use_variables=True,
+)
+
+
+@pytest.fixture
+def signed_in(page: Page, live_server: Any, client: Client, dora: User, settings: Any) -> Page:
+    """The page of a browser in which Dora is signed in."""
+    client.force_login(dora)
+    name = settings.SESSION_COOKIE_NAME
+    page.context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": live_server.url}])
+    return page
+
+
+def process_named(company: Company, name: str, columns: tuple[Column, ...] = COLUMNS) -> Process:
+    connection = factories.make_connection(company, f"CRM of {name}")
+    source = SourceSpec(kind="delimited", columns=columns)
+    plan: Plan = factories.make_plan(connection, process=name, source=source, key_fields=("companyName",))
+    fields = tuple(replace(item, value="companyName") for item in plan.lines[0].fields)
+    return factories.make_process(company, replace(plan, lines=(replace(plan.lines[0], fields=fields),)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_designer_adds_the_tasks_of_the_worked_example_by_clicking(
+    signed_in: Page, live_server: Any, company: Company
+) -> None:
+    page = signed_in
+    parent, child = process_named(company, "CUSTOMERS"), process_named(company, "UPDATE_FLAGS")
+    process_named(company, "CITIES", (Column(name="city"),))
+
+    page.goto(f"{live_server.url}/global-variables/")
+    page.get_by_role("link", name="Create the first one").click()
+    page.get_by_label("Name").fill("failed_customers")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name=f"Save as {FAILED}").click()
+    expect(page.get_by_text(f"{FAILED} is saved")).to_be_visible()
+
+    page.goto(f"{live_server.url}/processes/{parent.public_id}/")
+    page.get_by_role("link", name="Tasks", exact=True).click()
+    expect(page.get_by_text("No task")).to_have_count(8)
+    _add(page, "RESET_FAILED_RECORDS", "Integration Pre Tasks")
+    page.get_by_role("button", name=FAILED).click()
+    page.keyboard.type(" = 'x';\nreturn true;")
+    page.get_by_role("button", name="Test", exact=True).click()
+    expect(page.get_by_role("region", name="Variables after the test")).to_contain_text(f"{FAILED} empty x")
+    page.get_by_label("JavaScript Code").fill(f"this.{FAILED} = '';\nreturn true;")
+    page.get_by_role("button", name="Save task", exact=True).click()
+    expect(page.get_by_text("Task RESET_FAILED_RECORDS is saved to the draft.")).to_be_visible()
+
+    _add(page, "UPDATE_FAILED_RECORDS", "Document Post Failure Tasks")
+    expect(page.get_by_text("The remaining tasks of this document are skipped.").first).to_be_visible()
+    page.get_by_role("button", name=FAILED).click()
+    page.keyboard.type(" = ")
+    page.get_by_role("button", name=FAILED).click()
+    page.keyboard.type(" + ")
+    page.get_by_role("button", name="_companyName").click()
+    page.keyboard.type(" + '|';\nreturn true;")
+    page.get_by_role("button", name="Save task", exact=True).click()
+
+    for end, stage in (("S", "Integration Post Success Tasks"), ("F", "Integration Post Failure Tasks")):
+        _add(page, f"NOTIFY_NS_OF_SUCCESS_{end}", stage, "Run Integration")
+        page.get_by_label("Use data from parent").select_option(label="All documents")
+        unfit = page.get_by_label("Integration to Run").locator("option", has_text="CITIES")
+        expect(unfit).to_be_disabled()
+        page.get_by_label("Integration to Run").select_option(label="UPDATE_FLAGS")
+        page.get_by_label("Use Parent Variables").check()
+        page.get_by_role("button", name="Save task", exact=True).click()
+
+    expect(page.get_by_text("4 tasks in 4 of 8 stages")).to_be_visible()
+    with scope(company=company):
+        parent.refresh_from_db()
+        assert parent.drafted.tasks == (
+            Task(
+                name="RESET_FAILED_RECORDS",
+                type=TaskType.RUN_SCRIPT,
+                stage=Stage.INTEGRATION_PRE,
+                script=f"this.{FAILED} = '';\nreturn true;",
+            ),
+            Task(
+                name="UPDATE_FAILED_RECORDS",
+                type=TaskType.RUN_SCRIPT,
+                stage=Stage.DOCUMENT_POST_FAILURE,
+                script=f"this.{FAILED} = this.{FAILED} + this._companyName + '|';\nreturn true;",
+            ),
+            replace(NOTIFY, integration=str(child.public_id)),
+            replace(
+                NOTIFY,
+                name="NOTIFY_NS_OF_SUCCESS_F",
+                stage=Stage.INTEGRATION_POST_FAILURE,
+                integration=str(child.public_id),
+            ),
+        )
+
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Version 2 is saved")).to_be_visible()
+
+
+def _add(page: Page, name: str, stage: str, kind: str = "Run Script") -> None:
+    page.get_by_role("link", name="Add Task", exact=True).click()
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Type").select_option(label=kind)
+    page.get_by_label("Stage").select_option(label=stage)
+
+
+def furnished(company: Company) -> Process:
+    """A process with three tasks and two variables, one of its own."""
+    with scope(company=company):
+        GlobalVariable.objects.create(company=company, name=FAILED)
+        GlobalVariable.objects.create(company=company, name="GBL_REGION", value="North")
+    process = process_named(company, "CUSTOMERS")
+    first = Task(
+        name="FIRST", type=TaskType.RUN_SCRIPT, stage=Stage.INTEGRATION_PRE, script=f"this.{FAILED} = ''; return true;"
+    )
+    set_it = Task(
+        name="SECOND", type=TaskType.SET_VARIABLE, stage=Stage.INTEGRATION_PRE, variable=FAILED, value="[GBL_REGION]"
+    )
+    plan = replace(process.drafted, tasks=(first, set_it, replace(NOTIFY, enabled=False)))
+    with scope(company=company):
+        Process.objects.filter(pk=process.pk).update(draft=plan.to_json())
+    return process
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_task_is_moved_by_keyboard_and_deleted_after_a_question_in_place(
+    signed_in: Page, live_server: Any, company: Company
+) -> None:
+    page, process = signed_in, furnished(company)
+    names = page.locator("[data-task] a.name")
+    page.goto(f"{live_server.url}/processes/{process.public_id}/tasks/")
+
+    page.get_by_role("link", name="FIRST").focus()
+    page.keyboard.press("Alt+ArrowDown")
+    expect(names).to_have_text(["SECOND", "FIRST", "NOTIFY_NS_OF_SUCCESS_S"])
+    expect(page.get_by_role("link", name="FIRST")).to_be_focused()
+
+    page.locator("summary", has_text="More for FIRST").click()
+    page.locator("summary", has_text="Delete FIRST").click()
+    page.get_by_role("button", name="Yes, delete").locator("visible=true").click()
+    expect(page.get_by_text("FIRST is deleted, in the draft.")).to_be_visible()
+    expect(names).to_have_text(["SECOND", "NOTIFY_NS_OF_SUCCESS_S"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_name_is_dragged_into_the_code(signed_in: Page, live_server: Any, company: Company) -> None:
+    page, process = signed_in, furnished(company)
+    page.goto(f"{live_server.url}/processes/{process.public_id}/tasks/new/")
+
+    page.locator("li[data-token='this._email'] button").drag_to(page.get_by_label("JavaScript Code"))
+
+    expect(page.get_by_label("JavaScript Code")).to_have_value("this._email")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_where_tasks_and_variables_are_defined(
+    signed_in: Page, live_server: Any, company: Company, dora: User, theme: str
+) -> None:
+    dora.theme = theme
+    dora.save(update_fields=["theme"])
+    page, process = signed_in, furnished(company)
+    with scope(company=company):
+        variable = GlobalVariable.objects.get(name=FAILED)
+    home = f"/processes/{process.public_id}/"
+    pages = [f"{home}tasks/", *(f"{home}tasks/{part}/" for part in ("new", 1, 2, 3)), f"{home}variables/"]
+    pages += ["/global-variables/", "/global-variables/new/", f"/global-variables/{variable.public_id}/"]
+    found: dict[str, list[str]] = {}
+
+    for path in pages:
+        page.goto(live_server.url + path)
+        found[path] = [violation["id"] for violation in Axe().run(page).response["violations"]]
+
+    assert {path: rules for path, rules in found.items() if rules} == {}

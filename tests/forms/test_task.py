@@ -1,0 +1,200 @@
+"""A task's form, the order of tasks, and what keeps a draft with tasks from being runnable."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from integrations.engine.plan import Column, Keep, ParentData, Plan, Stage, Task, TaskType, Then, ValueType, Variable
+from integrations.forms.differences import differences
+from integrations.forms.mentions import mentions_of
+from integrations.forms.problems import Neighbour, problems_of, unfit, way_back
+from integrations.forms.stages import ON_FAILURE, ON_SUCCESS, STAGES
+from integrations.forms.task import arranged, in_order, offered, with_task
+from integrations.forms.variables import applying
+from tests.forms.kinds import around, customers
+
+A = Task(name="A", type=TaskType.RUN_SCRIPT, stage=Stage.INTEGRATION_PRE, script="return true;")
+B = replace(A, name="B")
+LAST = replace(A, name="LAST", stage=Stage.INTEGRATION_POST_ALWAYS)
+CHILD = Task(name="CHILD", type=TaskType.RUN_INTEGRATION, stage=Stage.INTEGRATION_POST_SUCCESS, integration="child")
+COLUMNS = customers().source.columns
+
+
+def sentences(plan: Plan, **changes: object) -> list[str]:
+    return [problem.sentence for problem in problems_of(plan, around(**changes))]
+
+
+# Order ------------------------------------------------------------------------------------------------------------
+
+
+def test_tasks_stand_in_the_order_a_run_comes_to_them() -> None:
+    assert in_order([LAST, B, A]) == (B, A, LAST)
+
+
+def test_a_new_task_goes_to_the_end_of_its_stage() -> None:
+    assert with_task((A, LAST), B, was="") == (A, B, LAST)
+
+
+def test_a_task_that_was_deleted_meanwhile_is_added_anew() -> None:
+    assert with_task((A, LAST), replace(B, script="return 1;"), was="B") == (A, replace(B, script="return 1;"), LAST)
+
+
+@pytest.mark.parametrize("action", ["", "up", "up-0", "up-9", "up--1", "fly-1", "delete-99999999999", "delete-²"])
+def test_an_action_that_is_none_leaves_the_tasks(action: str) -> None:
+    assert arranged((A, B, LAST), action) == (A, B, LAST)
+
+
+def test_every_stage_says_what_each_end_of_a_task_means() -> None:
+    assert list(STAGES) == list(Stage)
+    for stage, then in product(Stage, Then):
+        assert ON_SUCCESS[stage][then].endswith(".") and ON_FAILURE[stage][then].endswith(".")
+
+
+# Problems ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_tasks_of_one_name_are_a_problem_even_switched_off() -> None:
+    plan = customers(tasks=(A, replace(A, enabled=False)))
+    (problem,) = problems_of(plan, around())
+    assert (problem.sentence, problem.tab, problem.line) == ("Two tasks are named A. Rename one.", "tasks", 2)
+
+
+def test_scripts_and_conditions_that_cannot_be_read_are_problems() -> None:
+    plan = customers(tasks=(replace(A, condition="if (", script="return }"),))
+    assert sentences(plan, check=lambda script: "line 1: no." if script in ("if (", "return }") else "") == [
+        "Condition of task A: line 1: no.",
+        "Task A: line 1: no.",
+    ]
+
+
+def test_an_unknown_variable_is_named_with_the_nearest_one_at_each_place() -> None:
+    line = replace(customers().lines[0], restriction="return this.GBL_REGIO === '';")
+    task = replace(A, condition="return this.GBL_REGION;", script="this.GBL_REGIONS = 1; return true;")
+    plan = customers(lines=(line,), tasks=(task,), variables=(Variable(name="GBL_X9", value=""),))
+    assert [(problem.sentence, problem.tab) for problem in problems_of(plan, around(variables={"GBL_REGION"}))] == [
+        (
+            "The restriction of line Customer names GBL_REGIO, which is no global variable. Nearest name: GBL_REGION.",
+            "integration",
+        ),
+        ("Task A names GBL_REGIONS, which is no global variable. Nearest name: GBL_REGION.", "tasks"),
+        (
+            "The Variables tab names GBL_X9, which is no global variable. Create it under Global Variables.",
+            "variables",
+        ),
+    ]
+
+
+def test_a_task_that_is_switched_off_may_name_what_is_not_there() -> None:
+    off = replace(A, enabled=False, script="this.GBL_NOWHERE = 1; return true;")
+    assert sentences(customers(tasks=(off, replace(CHILD, enabled=False)))) == []
+    assert [mention.acts for mention in mentions_of(customers(tasks=(off,)))] == [False]
+
+
+def test_a_process_that_runs_itself_is_a_problem() -> None:
+    assert sentences(customers(tasks=(replace(CHILD, integration="me"),)), own="me") == [
+        "Task CHILD runs this process itself, for ever. Choose another integration."
+    ]
+
+
+def test_documents_that_were_not_sent_yet_cannot_be_given_on() -> None:
+    early = replace(CHILD, stage=Stage.VALIDATION, parent_data=ParentData.FAILED)
+    neighbours = {"child": Neighbour(name="FLAGS", columns=COLUMNS)}
+    assert sentences(customers(tasks=(early,)), neighbours=neighbours) == [
+        "Task CHILD gives on failed documents, and at its stage nothing was sent yet."
+    ]
+
+
+def test_a_way_back_is_found_through_any_number_of_processes_and_never_walked_twice() -> None:
+    ring = {
+        "b": Neighbour(name="B", calls=frozenset({"c", "b"})),
+        "c": Neighbour(name="C", calls=frozenset({"b", "d", "gone"})),
+        "d": Neighbour(name="D", calls=frozenset({"a"})),
+    }
+    assert way_back("b", "a", ring) == ["B", "C", "D"]
+    assert way_back("b", "z", ring) == []
+
+
+def test_columns_are_the_same_by_name_and_type() -> None:
+    there = (Column(name="A"), Column(name="B", type=ValueType.DECIMAL), Column(name="C"))
+    assert unfit((Column(name="B", type=ValueType.DECIMAL, format=","),), there) == ""
+    assert unfit((Column(name="B"),), there) == "reads B as text, and here it is decimal"
+    needed = [Column(name=name) for name in "AXYZW"]
+    assert unfit(needed, there) == "needs X, Y, Z and 1 more, columns that this source does not have"
+
+
+def test_every_other_process_is_offered_or_says_why_not() -> None:
+    neighbours = {
+        "me": Neighbour(name="ME"),
+        "fits": Neighbour(name="FITS", columns=COLUMNS),
+        "other": Neighbour(name="OTHER", columns=(Column(name="City"),)),
+        "back": Neighbour(name="BACK", calls=frozenset({"me"})),
+    }
+    found = {offer.name: (offer.refused, offer.refused_data) for offer in offered("me", COLUMNS, neighbours)}
+    assert found == {
+        "FITS": ("", ""),
+        "OTHER": ("", "needs City, a column that this source does not have"),
+        "BACK": ("leads back to this process: BACK, which runs this one", ""),
+    }
+
+
+# What changed -----------------------------------------------------------------------------------------------------
+
+
+def test_tasks_are_told_one_by_one() -> None:
+    changed = replace(
+        B,
+        type=TaskType.SET_VARIABLE,
+        stage=Stage.DOCUMENT_PRE,
+        enabled=False,
+        condition="return true;",
+        script="",
+        on_failure=Then.CANCEL,
+        variable="GBL_A",
+        value="x",
+    )
+    assert differences(customers(tasks=(A, B)), customers(tasks=(changed, LAST))) == [
+        "Task LAST added to Integration Post Always Tasks",
+        "Task A removed",
+        "Task B: Set Variable instead of Run Script",
+        "Task B: moved to Document Pre Tasks",
+        "Task B: switched off",
+        "Task B: condition added",
+        "Task B: script removed",
+        "Task B: On Failure: Cancel processing instead of Quit",
+        "Task B: sets GBL_A to x",
+    ]
+
+
+def test_what_a_child_gets_and_gives_is_told() -> None:
+    changed = replace(CHILD, integration="other", parent_data=ParentData.SUCCEEDED, use_variables=True, hand_back=True)
+    assert differences(customers(tasks=(CHILD,)), customers(tasks=(changed,))) == [
+        "Task CHILD: runs another integration",
+        "Task CHILD: data from parent: succeeded documents",
+        "Task CHILD: uses the parent's variables",
+        "Task CHILD: hands its variables back",
+    ]
+
+
+def test_another_order_within_a_stage_is_told_and_a_new_task_is_none() -> None:
+    assert differences(customers(tasks=(A, B)), customers(tasks=(B, A))) == ["Integration Pre Tasks in another order"]
+    assert differences(customers(tasks=(A,)), customers(tasks=(B, A))) == ["Task B added to Integration Pre Tasks"]
+
+
+def test_overrides_and_what_is_kept_are_told() -> None:
+    old = customers(variables=(Variable(name="GBL_A", value="1"), Variable(name="GBL_B", value="x")))
+    new = customers(variables=(Variable(name="GBL_A", keep=Keep.ON_SUCCESS), Variable(name="GBL_B", value="")))
+    assert differences(old, new) == [
+        "Variable GBL_A: the company value",
+        "Variable GBL_A: kept after a run that went well",
+        "Variable GBL_B: an empty text",
+    ]
+
+
+# Which value applies ----------------------------------------------------------------------------------------------
+
+
+def test_a_kept_value_of_any_kind_is_shown_as_text() -> None:
+    plan = customers(variables=(Variable(name="GBL_A", keep=Keep.ALWAYS),))
+    (item,) = applying(plan, {"GBL_A": "company"}, {"GBL_A": {"n": ["ä", 1]}})
+    assert (item.value, item.origin) == ('{"n": ["ä", 1]}', "kept from an earlier run")
