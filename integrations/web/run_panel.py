@@ -103,6 +103,7 @@ def ask(request: Request, process: Process, *, status: int = 200, **more: Any) -
         "fetches": fetches,
         "limit": settings.UPLOAD_LIMIT_BYTES,
         "default_name": default_name(process, timezone.now()),
+        "changed": any(more.get(given) for given in ("name", "kept", "refused")),
         **more,
     }
     return _panel(request, "ask", context, status=status)

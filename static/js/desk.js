@@ -106,9 +106,20 @@
     return "";
   }
 
+  // What a person filled in is what the bright button runs; untouched, it is the last run again.
+  function favour(form) {
+    const again = form.querySelector("[data-rerun]");
+    if (!again) return;
+    const name = form.querySelector("#run-name").value.trim();
+    const changed = Boolean(name || form.querySelector("#run-file")?.files.length || "changed" in form.dataset);
+    again.classList.toggle("btn-primary", !changed);
+    form.querySelector("[data-run]").classList.toggle("btn-primary", changed);
+  }
+
   function judge(input) {
     const form = input.closest("form");
     const file = input.files[0];
+    favour(form);
     if (!file) return;
     const refused = refusal(form, file);
     form.querySelector("[data-file-name]").textContent = file.name;
@@ -128,6 +139,18 @@
 
   document.addEventListener("change", (event) => {
     if (event.target.matches("#run-file")) judge(event.target);
+  });
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("#run-name")) favour(event.target.form);
+  });
+  // Enter in the name presses the bright button; the browser would always press the one that submits.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing || !event.target.matches("#run-name")) return;
+    const again = event.target.form.querySelector("summary.btn-primary[data-rerun]");
+    if (!again) return;
+    event.preventDefault();
+    again.parentElement.open = true;
+    again.parentElement.querySelector("button").focus();
   });
   document.addEventListener("dragover", (event) => {
     const drop = drawerOf(event) && drawerOf(event).querySelector("[data-drop]");

@@ -116,6 +116,37 @@ def test_re_run_asks_and_no_returns_to_the_filled_in_form(
     assert [run.trigger for run in runs_of(demo)] == ["manual", "rerun"]
 
 
+def test_what_is_filled_in_makes_run_with_changes_the_bright_button(
+    enter: Enter, customers: Process, omar: User, tmp_path: Path
+) -> None:
+    ended_run(customers, omar)
+    other, picture = tmp_path / "other.csv", tmp_path / "logo.png"
+    other.write_text("CustomerNumber\nC1\n")
+    picture.write_bytes(b"\x89PNG")
+    drawer = open_panel(enter(omar, "/runs/"))
+    name, bright = (
+        drawer.get_by_label("Integration Run Name"),
+        drawer.locator("footer > .btn-primary, summary.btn-primary"),
+    )
+    expect(bright).to_have_text("Re-Run")
+    name.press("Enter")
+    expect(drawer.get_by_text("Re-Run repeats run 1 (Completed with Errors")).to_be_visible()
+    expect(drawer.get_by_role("button", name="Yes")).to_be_focused()
+    drawer.get_by_role("button", name="No").click()
+
+    name.fill("Typed")
+    expect(bright).to_have_text("Run with changes")
+    name.fill("")
+    expect(bright).to_have_text("Re-Run")
+    drawer.locator("#run-file").set_input_files(picture)
+    expect(bright).to_have_text("Run with changes")
+    expect(bright).to_be_disabled()
+    drawer.locator("#run-file").set_input_files(other)
+    expect(bright).to_be_enabled()
+    name.press("Enter")
+    expect(drawer.get_by_text("run 2", exact=True)).to_be_visible()
+
+
 def test_while_the_last_run_goes_on_re_run_is_disabled_and_names_it(
     enter: Enter, customers: Process, omar: User, demo: Company
 ) -> None:

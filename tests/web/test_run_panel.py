@@ -109,7 +109,7 @@ def test_the_same_content_again_asks_first_and_names_the_run_before(omars: Clien
     start(omars, process, name="First")
     asked = start(omars, process, name="Second")
     assert len(runs_of(process)) == 1
-    assert f"{runs_of(process)[0].number}" in words(asked)
+    assert f"{runs_of(process)[0].number}" in words(asked) and "Run it again?" in words(asked)
 
     with scope(company=process.company):
         kept = StoredFile.objects.order_by("-pk")[0]
@@ -174,3 +174,26 @@ def test_a_new_choice_goes_before_the_file_that_was_kept(omars: Client, process:
     start(omars, process, ROWS + b"00002,Ben\n", file_name="other.csv", kept=str(kept.public_id))
     with scope(company=company):
         assert Run.objects.order_by("-pk")[0].source_file.name == "other.csv"
+
+
+def bright(response: Any) -> str:
+    """The words of the one bright button in the foot of the panel."""
+    foot = response.content.decode().partition("<footer>")[2].partition("</footer>")[0]
+    (found,) = re.findall(r'class="btn btn-primary"[^>]*>(.*?)</(?:summary|button)>', foot)
+    return re.sub(r"<[^>]+>", "", found)
+
+
+def test_re_run_is_the_bright_button_until_something_else_is_filled_in(omars: Client, process: Process) -> None:
+    start(omars, process)
+    assert bright(omars.get(reverse("run-panel-process", args=[process.public_id]))) == "Run with changes", "it is open"
+    perform_next()
+    assert bright(omars.get(reverse("run-panel-process", args=[process.public_id]))) == "Re-Run"
+    assert bright(start(omars, process, b"", name="Typed")) == "Run with changes", "beside a refused file"
+
+
+def test_the_question_of_re_run_names_the_run_and_the_file_it_repeats(omars: Client, process: Process) -> None:
+    start(omars, process)
+    perform_next()
+    shown = words(omars.get(reverse("run-panel-process", args=[process.public_id])))
+    number = runs_of(process)[0].number
+    assert f"Re-Run repeats run {number} (Completed, just now ) with customers.csv, {len(ROWS)} bytes." in shown
