@@ -24,6 +24,7 @@ from accounts.policy import owner_only, public, requires, signed_in
 
 BACKEND = settings.AUTHENTICATION_BACKENDS[0]
 ENTRIES_A_PAGE = 50
+NEW_LINK = "new-invitation-link"
 
 
 @require_http_methods(["GET", "POST"])
@@ -124,8 +125,10 @@ def company(request: Request, public_id: UUID) -> HttpResponse:
 @require_GET
 @requires(Role.ADMINISTRATOR)
 def users(request: Request) -> HttpResponse:
-    """List the members of the company and the invitations that are open."""
-    return _users(request, InvitationForm())
+    """List the members of the company and the invitations that are open; the link of one made just now is shown once."""
+    made_here, link, mailed = request.session.pop(NEW_LINK, (None, "", False))
+    shown = {"link": link, "mailed": mailed} if made_here == request.company.pk else {}
+    return _users(request, InvitationForm(), **shown)
 
 
 def _users(request: Request, form: InvitationForm, *, status: int = 200, **more: Any) -> HttpResponse:
@@ -149,7 +152,9 @@ def invite(request: Request) -> HttpResponse:
     with transaction.atomic():
         made, link = invitations.invite(request.company, email=given["email"], role=given["role"], by=request.user)
         record("invitation.made", given["email"], after={"role": given["role"]}, request=request)
-    return _users(request, InvitationForm(), link=link, mailed=invitations.mail(made, link))
+    # Kept for the next page alone: loaded anew, it must not invite again.
+    request.session[NEW_LINK] = request.company.pk, link, invitations.mail(made, link)
+    return redirect("users")
 
 
 @require_POST

@@ -25,7 +25,7 @@ def link(company: Company, ada: User) -> str:
 
 
 def invite(client: Client, email: str = "nia@harwood.test", role: str = "designer") -> Any:
-    return client.post(reverse("invitation-new"), {"email": email, "role": role})
+    return client.post(reverse("invitation-new"), {"email": email, "role": role}, follow=True)
 
 
 def open_ones() -> list[Invitation]:
@@ -44,10 +44,18 @@ def test_an_invitation_is_mailed_and_shown_once(client: Client, ada: User, compa
     assert "Ada invites you to Harwood Outdoor as Designer" in str(message.body)
     assert address in page
     assert address not in client.get(reverse("users")).content.decode()
+    assert address.rstrip("/").rsplit("/", 1)[-1] not in str(dict(client.session))
     token = address.rstrip("/").rsplit("/", 1)[-1]
     assert token not in open_ones()[0].token_hash
     assert AuditEntry.objects.get(action="invitation.made").after == {"role": "designer"}
     assert token not in str(list(AuditEntry.objects.values()))
+
+
+def test_the_page_after_an_invitation_can_be_loaded_anew(client: Client, ada: User) -> None:
+    client.force_login(ada)
+
+    assert invite(client).redirect_chain == [(reverse("users"), 302)]
+    assert len(mail.outbox) == 1
 
 
 def test_a_mail_server_that_is_away_costs_the_mail_not_the_invitation(client: Client, ada: User, settings: Any) -> None:
