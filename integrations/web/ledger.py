@@ -22,6 +22,14 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """The documents of a run that need attention: how many, and in words how many of each kind."""
+
+    count: int
+    words: str
+
+
+@dataclass(frozen=True)
 class Ledger:
     read_documents: int | None
     read_rows: int | None
@@ -50,6 +58,18 @@ def ledger_of(run: Run) -> Ledger:
         Part("Held", "held", run.documents_held, run.rows_held),
     ]
     return Ledger(run.source_documents, run.source_rows, _placed(parts, run.source_documents or 0), run.is_balanced)
+
+
+def attention_of(run: Run) -> Attention:
+    """Count what needs attention, in the one way that every page tells it. A document whose follow-up failed is at the
+    destination all the same."""
+    kinds = (
+        (run.documents_failed, "failed"),
+        (run.documents_unknown, "unknown"),
+        (run.follow_ups, "sent with a failed follow-up"),
+    )
+    words = ", ".join(f"{count:,} {kind}" for count, kind in kinds if count)
+    return Attention(sum(count for count, _ in kinds), words)
 
 
 def _placed(parts: list[Part], whole: int) -> tuple[Part, ...]:

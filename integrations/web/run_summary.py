@@ -33,7 +33,7 @@ from integrations.models import Connection, DocumentOutcome, LedgerSegment, LogE
 from integrations.models.ledger import HANDOVER
 from integrations.runs.files import path_of
 from integrations.runs.request import Refused, request_cancel, rerun
-from integrations.web.ledger import ledger_of
+from integrations.web.ledger import attention_of, ledger_of
 from integrations.web.run_panel import ask, watch
 from integrations.web.runs import STAGES, line_of
 
@@ -63,6 +63,19 @@ class LineCounts:
     records: int
     delivered: int
     counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class TaskEnds:
+    """How often a task ended how, what its last failure said, and the number of the last run it started."""
+
+    stage: str
+    name: str
+    done: int
+    failed: int
+    skipped: int
+    said: str
+    run: int | None
 
 
 @dataclass(frozen=True)
@@ -105,6 +118,7 @@ def summary(request: Request, number: int) -> HttpResponse:
         "summed": SEGMENTS_SUMMED if run.segments > SEGMENTS_SUMMED else None,
         "causes": list(causes[:CAUSES_SHOWN]),
         "stages": _stages(run),
+        "tasks": _tasks(run),
         "handovers": LogEntry.objects.filter(run=run, stage=HANDOVER).order_by("pk")[:HANDOVERS_SHOWN],
         "variables": _variables(run),
         "comparison": None if run.is_open else _comparison(run),
@@ -290,7 +304,7 @@ def _frame(request: Request, run: Run) -> dict[str, Any]:
         "sentence": sentence_of(run),
         "may_run": Role(request.membership.role).includes(Role.OPERATOR),
         "newer_version": newest is not None and newest.pk != run.version_id,
-        "errors_count": run.documents_failed + run.documents_unknown + run.follow_ups,
+        "attention": attention_of(run),
     }
 
 
@@ -301,6 +315,8 @@ def sentence_of(run: Run) -> str:
     total = run.source_documents
     done = run.documents_created + run.documents_updated + run.documents_unchanged
     if run.status == RunStatus.IN_PROGRESS:
+        if run.cancel_requested_at:
+            return "It is cancelling: it ends at its next segment, and what was not sent is held."
         if total is None:
             return "The source is being read. Nothing has been sent yet."
         return (
@@ -310,17 +326,10 @@ def sentence_of(run: Run) -> str:
         return "" if run.reason else "Nothing was read and nothing was sent."
     words = f"{done:,} of {total:,} documents are at the destination"
     if run.documents_restricted:
-        words += f" and {run.documents_restricted:,} were left out on purpose"
-    return f"{words}.{_follow_ups(run)}"
-
-
-def _follow_ups(run: Run) -> str:
-    """Say how many documents arrived and were not followed up as they should have been."""
-    if not run.follow_ups:
-        return ""
-    if run.follow_ups == 1:
-        return " 1 document was sent, its follow-up failed."
-    return f" {run.follow_ups:,} documents were sent, their follow-up failed."
+        were = "was" if run.documents_restricted == 1 else "were"
+        words += f" and {run.documents_restricted:,} {were} left out on purpose"
+    attention = attention_of(run).words
+    return f"{words}. {attention}." if attention else f"{words}."
 
 
 def _variables(run: Run) -> list[tuple[str, str]]:
@@ -391,30 +400,45 @@ def _stages(run: Run) -> list[Stage]:
         x = min(max(began * 100 / whole, 0), 100 - width)
         message = ", ".join(filter(None, (entry.message, worker)))
         left_some = entry.stage == "deliver" and run.documents_failed + run.documents_unknown
+        left_some = left_some or any(
+            ends["failed"] for place, ends in run.task_ends.items() if place.startswith(f"{entry.stage}/")
+        )
         key = "run" if entry.ended_at is None and run.is_open else "unk" if left_some else "ok"
         stages.append(Stage(key, title, message, took, f"{x:.2f}%", f"{width:.2f}%"))
     return stages
 
 
-def _comparison(run: Run) -> dict[str, Any] | None:
-    """Set the run beside the last good one before it."""
-    good = (
-        Run.objects.filter(
-            process=run.process,
-            number__lt=run.number,
-            status__in=[RunStatus.COMPLETED, RunStatus.COMPLETED_WITH_ERRORS],
+def _tasks(run: Run) -> list[TaskEnds]:
+    """Give how the tasks of the run's version ended, in the order of their stages; those that were never due left out."""
+    ends = [
+        TaskEnds(
+            stage=words.label, name=task.name, **{"said": "", "run": None, **run.task_ends[f"{stage}/{task.name}"]}
         )
-        .select_related("version")
-        .order_by("-number")
-        .first()
-    )
-    if good is None:
-        return None
+        for stage, words in TASK_STAGES.items()
+        for task in run.version.plan.tasks_at(stage)
+        if f"{stage}/{task.name}" in run.task_ends
+    ]
+    return ends
+
+
+def _comparison(run: Run) -> dict[str, Any] | None:
+    """Set the run beside the last good one before it, or where none was good, beside the last that reached its end."""
+    earlier = Run.objects.filter(process=run.process, number__lt=run.number).select_related("version")
+    for status, called in (
+        (RunStatus.COMPLETED, "the last good run"),
+        (RunStatus.COMPLETED_WITH_ERRORS, "the last run that reached its end"),
+    ):
+        if good := earlier.filter(status=status).order_by("-number").first():
+            return {"called": called, **_beside(good, run)}
+    return None
+
+
+def _beside(good: Run, run: Run) -> dict[str, Any]:
     rows = [
         ("Version", good.version.number, run.version.number),
         ("Documents", good.source_documents, run.source_documents),
         ("Rows", good.source_rows, run.source_rows),
-        ("Need attention", line_of(good).failed, line_of(run).failed),
+        ("Need attention", attention_of(good).count, attention_of(run).count),
     ]
     return {
         "good": good,

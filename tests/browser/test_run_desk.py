@@ -95,7 +95,7 @@ def test_a_second_run_says_unchanged(enter: Enter, customers: Process, omar: Use
 
     figures = ledger(page)
     assert (figures["Delivered"], figures["Unchanged"]) == (0, delivered)
-    expect(page.get_by_role("heading", name="Compared with the last good run")).to_be_visible()
+    expect(page.get_by_role("heading", name="Compared with the last run that reached its end")).to_be_visible()
 
 
 def test_re_run_asks_and_no_returns_to_the_filled_in_form(

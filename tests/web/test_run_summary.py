@@ -142,6 +142,17 @@ def test_a_run_is_compared_with_the_last_good_one(omars: Client, crm: Crm, run: 
     assert ("Documents", 4, 5, 1) in comparison["rows"]
 
 
+def test_a_good_run_is_one_that_completed_without_errors(omars: Client, crm: Crm, run: Run) -> None:
+    second = performed(run.process, ROWS)
+    shown = page(omars, "run-summary", second)
+    assert "Compared with the last run that reached its end" in words(shown)
+    good = performed(run.process, "00001,Anna\n")
+    performed(run.process, ROWS)
+    last = page(omars, "run-summary", performed(run.process, ROWS))
+    assert last.context["comparison"]["good"].number == good.number
+    assert "Compared with the last good run" in words(last)
+
+
 def test_re_run_repeats_the_file_and_leads_to_the_new_run(omars: Client, run: Run) -> None:
     response = omars.post(reverse("run-rerun", args=[run.number]), follow=True)
     with scope(company=run.company):
