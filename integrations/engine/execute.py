@@ -43,6 +43,10 @@ ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 1.0
 MAPPED_AHEAD = 1_000
 """Documents that are mapped in one crossing: enough for speed, few enough to be kept a step ahead of the delivery."""
+LOOK_UP_SECONDS = 0.5
+FOLLOWED_TOGETHER = 20
+"""Documents of a segment where tasks stand before or behind each: so few that a cancel is heard and progress shows soon,
+however long a task takes. Always as many, so that a resumed run cuts the same segments."""
 DOCUMENT_STAGES = frozenset({Stage.DOCUMENT_PRE, Stage.DOCUMENT_POST_SUCCESS, Stage.DOCUMENT_POST_FAILURE})
 FOLLOWED_BY = {
     Bucket.CREATED: Stage.DOCUMENT_POST_SUCCESS,
@@ -139,6 +143,7 @@ class _Execution:
         self._wait = wait
         self._order = order_of(plan)
         self._minds_documents = bool(DOCUMENT_STAGES & set(tasks.stages))
+        self._looked_up_at = time.monotonic()
         self._position = Position()
         self._may_have_left = False
         """True while a segment of an earlier worker may have left and nobody knows yet whether it did."""
@@ -262,6 +267,12 @@ class _Execution:
         """
         stop_if_asked(self._journal, to_be_counted=self._may_have_left or to_be_counted)
 
+    def _stop_now_and_then(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_up_at > LOOK_UP_SECONDS:
+            self._looked_up_at = now
+            self._stop_if_asked()
+
     def _stop_survey(self) -> None:
         self._stop_if_asked(to_be_counted=bool(self._position.documents))
 
@@ -324,7 +335,8 @@ class _Execution:
         # Where scripts write before a document is sent, a segment that is sent in part would leave variables of more
         # documents than it holds. One that settles is sent whole or not at all.
         singly = self._order.send_singly or (self._order.writes_before_sending and not self._destination.settles)
-        size = 1 if singly else self._destination.batch_size
+        most = FOLLOWED_TOGETHER if self._minds_documents else self._destination.batch_size
+        size = 1 if singly else min(most, self._destination.batch_size)
         while segment := cut(found, size):
             yield self._mapped(segment, mapper)
 
@@ -349,6 +361,8 @@ class _Execution:
         for index, document in enumerate(batch.documents):
             if batch.verdicts[index] is not None:
                 continue
+            # Nothing of these documents has left yet.
+            self._stop_now_and_then()
             end = self._tasks.at(Stage.DOCUMENT_PRE, document)
             if end.result is TaskResult.INTERRUPTED:
                 raise self._interrupted()
@@ -535,7 +549,7 @@ class _Watched:
         looked = time.monotonic()
         for batch in self._source.read():
             yield batch
-            if time.monotonic() - looked > 0.5:
+            if time.monotonic() - looked > LOOK_UP_SECONDS:
                 self._look_up()
                 looked = time.monotonic()
 

@@ -89,7 +89,8 @@ class TaskForm(ScriptForm):
         required=False,
         label="Use data from parent",
         choices=[(word.value, PARENT_DATA[word]) for word in ParentData],
-        help_text="Which rows it reads instead of its own source. At a document's stage they are that document's.",
+        help_text="Which rows it reads instead of its own source. All documents are also those that were never sent; "
+        "Succeeded ones are at the destination. At a document's stage they are that document's.",
     )
     use_variables = forms.BooleanField(
         required=False,

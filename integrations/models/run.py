@@ -171,9 +171,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         rows: Mapping[str, int],
         follow_ups: int = 0,
         variables: Mapping[str, Any] | None = None,
+        task_ends: Mapping[str, Any] | None = None,
     ) -> bool:
         """in_progress, same epoch, the segments before it settled: `segment` is accounted by bucket, with the
-        variables it left where they changed.
+        variables and the ends of tasks it left where they changed.
 
         Getting further forgives the deaths before: only a run that dies again and again in one place is parked.
         """
@@ -183,6 +184,8 @@ class RunQuerySet(models.QuerySet["Run"]):
             fields["follow_ups"] = F("follow_ups") + follow_ups
         if variables is not None:
             fields["variables"] = dict(variables)
+        if task_ends is not None:
+            fields["task_ends"] = dict(task_ends)
         return bool(held.update(segments=segment, sending_segment=None, deaths=0, **fields))
 
     def hand_back(self, run_id: int, epoch: int, *, yielded: bool = False) -> bool:
@@ -335,6 +338,9 @@ class Run(CompanyOwned):
     """The run's own copy of the global variables, as its last segment or task left them. Null before it started."""
     passed = models.JSONField(default=list)
     """The tasks of the integration's stages that are done ("stage/name"): a resumed run does not do them again."""
+    task_ends = models.JSONField(default=dict)
+    """{"stage/name": {"done": n, "failed": n, "skipped": n, "said": sentence, "run": number of the last child}}: how
+    often each task ended how, as far as the ledger goes, and what the last failure or child said."""
 
     stage = models.CharField(max_length=40, blank=True)
     batching = models.TextField(blank=True)

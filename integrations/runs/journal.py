@@ -52,6 +52,8 @@ class RunJournal:
         self._redact = redact
         self.columns: tuple[str, ...] = ()
         """Names of the source's columns, for the rows of documents to repair. Known once the source is open."""
+        self.task_ends: dict[str, dict[str, Any]] | None = None
+        """How the tasks of the run ended so far, written with its segments. None where it has no task."""
         self._lines: list[LogEntry] = []
         self._claimed_at = time.monotonic()
         self._first_settled_at: float | None = None
@@ -121,6 +123,7 @@ class RunJournal:
                     rows=rows,
                     follow_ups=len(segment.follow_ups),
                     variables=segment.variables,
+                    task_ends=self.task_ends,
                 )
             )
             page.save(force_insert=True)

@@ -40,7 +40,10 @@ class RunTasks:
         self._scripts = scripts
         self._variables = variables
         self._passed: list[str] = list(run.passed)
+        self._ends: dict[str, dict[str, Any]] = dict(run.task_ends)
         self.stages = frozenset(task.stage for task in plan.active_tasks)
+        if self.stages:
+            journal.task_ends = self._ends
 
     def at(self, stage: Stage, document: Document | None = None) -> TaskEnd:
         for task in self._plan.tasks_at(stage):
@@ -48,11 +51,12 @@ class RunTasks:
             if document is None and place in self._passed:
                 continue
             end = self._done(task, document)
-            if end.result is not TaskResult.GO_ON:
+            goes_on = end.result is TaskResult.GO_ON
+            if document is None and end.result is not TaskResult.INTERRUPTED:
+                self._passed += [place] if goes_on else []
+                self._journal.note(passed=self._passed, variables=self._variables.snapshot(), task_ends=self._ends)
+            if not goes_on:
                 return end
-            if document is None:
-                self._passed.append(place)
-                self._journal.note(passed=self._passed, variables=self._variables.snapshot())
         return TaskEnd()
 
     def _done(self, task: Task, document: Document | None) -> TaskEnd:
@@ -60,17 +64,27 @@ class RunTasks:
         wanted = self._wanted(task, document, facts)
         if wanted is False:
             self._log("info", f"{task.name} was skipped: its condition is not met.", task, document)
+            self._count(task, "skipped")
             return TaskEnd()
         complaint = wanted if isinstance(wanted, str) else self._complaint(task, document, facts)
         if complaint is None:
             return TaskEnd(result=TaskResult.INTERRUPTED)
         if complaint:
-            sentence = f"{task.name} failed: {complaint}{ENDINGS[task.on_failure]}"
+            sentence = f"{task.name} failed: {complaint.rstrip('.')}.{ENDINGS[task.on_failure]}"
             self._log("warning", sentence, task, document)
+            self._count(task, "failed", said=complaint)
             return TaskEnd(result=RESULTS[task.on_failure], failed=True, sentence=sentence)
         sentence = f"{task.name} is done.{ENDINGS[task.on_success]}"
         self._log("info", sentence, task, document)
+        self._count(task, "done")
         return TaskEnd(result=RESULTS[task.on_success], sentence=sentence)
+
+    def _count(self, task: Task, how: str, **facts: Any) -> None:
+        """Note one more end of a task, for the Run Summary."""
+        ends = self._ends.setdefault(f"{task.stage}/{task.name}", {"done": 0, "failed": 0, "skipped": 0, "said": ""})
+        if how:
+            ends[how] += 1
+        ends |= facts
 
     def _wanted(self, task: Task, document: Document | None, facts: Mapping[str, Any]) -> bool | str:
         """Ask the condition of a task: true, false, or what is wrong with it."""
@@ -103,9 +117,11 @@ class RunTasks:
         # What performs a child is what performs its parent, and that makes these tasks.
         from integrations.runs.children import perform_child
 
-        process = Process.objects.kept().filter(public_id=task.integration).first()
+        process = Process.objects.filter(public_id=task.integration).first()
         if process is None:
             return "the integration to run no longer exists. Choose another one."
+        if process.trashed_at is not None:
+            return f"{process.name} lies in the trash. Restore it, or choose another integration to run."
         place = f"{task.stage}/{task.name}" + (f"/{document.number}" if document else "")
         spool = partial(spool_parent_rows, self._run, self._plan, task.parent_data, self._journal, document)
         try:
@@ -121,6 +137,7 @@ class RunTasks:
             return refused.sentence
         if child is None:
             return None
+        self._count(task, "", run=child.number)
         if task.hand_back and child.variables is not None:
             ours = self._variables.names
             self._variables.update({name: value for name, value in child.variables.items() if name in ours})

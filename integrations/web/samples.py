@@ -6,7 +6,7 @@ from typing import Any
 
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import Plan
-from integrations.engine.preview import Preview
+from integrations.engine.preview import Preview, PreviewDocument
 from integrations.models import Process
 from integrations.runs.preview import preview_of
 
@@ -51,6 +51,7 @@ class ShownRecord:
     key: str
     cells: Sequence[Cell]
     restricted: bool
+    is_sent: bool
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class ShownLine:
 
     @property
     def sent(self) -> int:
-        return sum(not record.restricted for record in self.records)
+        return sum(record.is_sent for record in self.records)
 
 
 def line_sample(process: Process, plan: Plan, line: int, number: int) -> LineSample:
@@ -91,6 +92,10 @@ def _cell(value: Any, problem: str = "") -> Cell:
     return Cell(text=text, words="" if text else "blank")
 
 
+def _to_send(document: PreviewDocument) -> int:
+    return sum(not record.restricted for records in document.lines for record in records)
+
+
 def shown_documents(seen: Preview) -> list[ShownDocument]:
     """The documents that the first rows make, with what each would come to."""
     return [
@@ -98,7 +103,7 @@ def shown_documents(seen: Preview) -> list[ShownDocument]:
             number=document.number,
             key=document.key,
             rows=len(document.rows),
-            sent=sum(not record.restricted for records in document.lines for record in records),
+            sent=0 if document.problem else _to_send(document),
             restricted=sum(record.restricted for records in document.lines for record in records),
             problem=document.problem.sentence if document.problem else "",
         )
@@ -116,6 +121,7 @@ def shown_lines(plan: Plan, seen: Preview) -> list[ShownLine]:
                 key=document.key,
                 cells=[_cell(record.values.get(target)) for target in targets],
                 restricted=record.restricted,
+                is_sent=not record.restricted and document.problem is None,
             )
             for document in seen.documents
             if document.lines

@@ -9,9 +9,12 @@ import pytest
 from django_scopes import scope
 
 from accounts.models import Company, User
+from integrations.engine import execute
 from integrations.engine.plan import Keep, Line, ParentData, Stage, Task, TaskType, Then, Variable
 from integrations.models import DocumentOutcome, GlobalVariable, LogEntry, Process, Run, RunStatus
 from integrations.runs.perform import perform_next
+from integrations.runs.request import request_cancel
+from integrations.runs.tasks import RunTasks
 from tests.runs.performing import Crm, fresh, performed, process_into, requested
 from tests.runs.test_perform import after_segment, log_of
 
@@ -305,10 +308,65 @@ def test_a_child_whose_columns_are_not_the_parents_fails_and_names_the_column(cr
     assert its.status == RunStatus.FAILED and "no column “Full Name”" in its.reason
 
 
+def test_a_child_of_a_run_that_read_nothing_gets_no_rows(crm: Crm, second: Crm) -> None:
+    """Nothing of the parent was created, so nothing may be marked as created."""
+    stop = script("STOP", Stage.INTEGRATION_PRE, "return false;")
+    child = process_into(second, process="CHILD")
+    behind = run_integration("NOTIFY", Stage.INTEGRATION_POST_FAILURE, child, parent_data=ParentData.ALL)
+    run = performed(process_into(crm, tasks=(stop, behind)), FOUR)
+    (its,) = children_of(run)
+    assert (run.status, its.source_documents, second.customers()) == (RunStatus.FAILED, 0, [])
+
+
+def test_the_run_tells_how_its_tasks_ended(crm: Crm, second: Crm) -> None:
+    child = process_into(second, process="CHILD")
+    never = script("NEVER", Stage.INTEGRATION_PRE, "return true;", condition="return false;")
+    picky = script("PICKY", Stage.DOCUMENT_POST_SUCCESS, "return this._Name !== 'Cara';")
+    behind = run_integration("NOTIFY", Stage.INTEGRATION_POST_ALWAYS, child, parent_data=ParentData.SUCCEEDED)
+    run = performed(process_into(crm, tasks=(never, COLLECT, picky, behind)), FOUR)
+    (its,) = children_of(run)
+    assert run.task_ends == {
+        "integration_pre/NEVER": {"done": 0, "failed": 0, "skipped": 1, "said": ""},
+        "document_post_failure/UPDATE_FAILED_RECORDS": {"done": 2, "failed": 0, "skipped": 0, "said": ""},
+        "document_post_success/PICKY": {"done": 1, "failed": 1, "skipped": 0, "said": "its script returned false."},
+        "integration_post_always/NOTIFY": {"done": 1, "failed": 0, "skipped": 0, "said": "", "run": its.number},
+    }
+
+
+def test_a_run_with_tasks_at_its_documents_hears_a_cancel_between_them(
+    crm: Crm, omar: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "LOOK_UP_SECONDS", 0.0)
+    slow = script("SLOW", Stage.DOCUMENT_PRE, "return true;")
+    run = requested(process_into(crm, tasks=(slow,), batch_documents=1_000), FOUR)
+    done = RunTasks.at
+    seen: list[str] = []
+
+    def at(tasks: RunTasks, stage: Stage, document: Any = None) -> Any:
+        seen.append(document.key if document else "")
+        if len(seen) == 2:
+            request_cancel(run, by=omar)
+        return done(tasks, stage, document)
+
+    monkeypatch.setattr(RunTasks, "at", at)
+    perform_next()
+    run = fresh(run)
+    assert (run.status, run.documents_held, crm.customers()) == (RunStatus.CANCELLED, 4, [])
+    assert seen == ["00001", "00003"], "only what can be sent has its tasks done, and no more after the cancel"
+
+
+def test_an_integration_in_the_trash_is_called_by_its_name(crm: Crm, second: Crm) -> None:
+    child = process_into(second, process="CHILD")
+    process = process_into(crm, tasks=(run_integration("NOTIFY", Stage.INTEGRATION_POST_ALWAYS, child),))
+    Process.objects.filter(pk=child.pk).update(trashed_at="2026-01-01T00:00:00Z")
+    assert "CHILD lies in the trash. Restore it" in performed(process, "00001,Anna\n").reason
+
+
 def test_an_integration_that_is_gone_is_a_failed_task(crm: Crm, second: Crm) -> None:
     child = process_into(second, process="CHILD")
     behind = run_integration("NOTIFY", Stage.INTEGRATION_POST_ALWAYS, child)
     process = process_into(crm, tasks=(behind,))
-    Process.objects.filter(pk=child.pk).update(trashed_at="2026-01-01T00:00:00Z")
+    child.versions.all().delete()
+    child.delete()
     run = performed(process, "00001,Anna\n")
     assert "the integration to run no longer exists" in run.reason
