@@ -277,6 +277,18 @@ def test_the_list_lives_and_leaves_focus_selection_and_typing_alone(
     expect(page.get_by_text("997 read =")).to_have_count(0)
 
 
+@pytest.mark.parametrize("width", [1280, 1366, 1440])
+def test_what_tells_runs_apart_is_not_cut(enter: Enter, customers: Process, omar: User, width: int) -> None:
+    ended_run(customers, omar)
+    page = enter(omar, "/runs/")
+    page.set_viewport_size({"width": width, "height": 900})
+    for part in ("a.name", ".news", ".m-time .meta"):
+        assert page.locator(f"#run-1 {part}").evaluate(
+            "part => part.scrollHeight <= part.clientHeight && part.scrollWidth <= part.clientWidth"
+        ), part
+    assert page.locator("#run-1 .m-time").evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+
+
 def test_filters_are_pills_in_the_address_and_an_empty_list_offers_the_way_out(
     enter: Enter, customers: Process, omar: User
 ) -> None:
