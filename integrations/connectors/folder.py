@@ -2,7 +2,6 @@
 
 import fnmatch
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,15 +13,34 @@ LISTED = 10_000
 
 
 def find(opened: Opened, pattern: str) -> list[FoundFile]:
-    """List the files of the folder whose names match, in the order of their names. Links out of the folders are not seen."""
+    """List the files of the folder whose names match, in the order of their names. Links out of the folders are not seen.
+
+    Raises `SourceError` where only folders match: whoever put one there meant a file.
+    """
     if "/" in pattern or "\\" in pattern or "\0" in pattern:
         raise DefinitionError(f"“{pattern}” is no file name pattern: it may not name folders. Write one such as *.csv.")
+    files, folders = _matching(opened, pattern)
+    if folders and not files:
+        raise SourceError(
+            f"“{folders[0]}” at {opened.name} is a folder, and a run reads a file. Put the file itself there, or correct "
+            f"the pattern {pattern}.",
+            code="source.folder",
+        )
+    return files
+
+
+def _matching(opened: Opened, pattern: str) -> tuple[list[FoundFile], list[str]]:
+    """Give the matching files, and the names of the folders that match as well."""
     folder = _folder(opened)
-    found = []
+    found: list[FoundFile] = []
+    folders: list[str] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not fnmatch.fnmatch(entry.name, pattern) or not entry.is_file():
+                if not fnmatch.fnmatch(entry.name, pattern):
+                    continue
+                if not entry.is_file():
+                    folders += [entry.name] if entry.is_dir() else []
                     continue
                 if lies_within(Path(entry.path).resolve(), opened.folders):
                     status = entry.stat()
@@ -37,7 +55,7 @@ def find(opened: Opened, pattern: str) -> list[FoundFile]:
         raise AdministratorError(
             f"“{folder}” may not be read by this server. Ask its administrator for access."
         ) from error
-    return sorted(found, key=lambda file: file.name)
+    return sorted(found, key=lambda file: file.name), sorted(folders)
 
 
 def open_file(opened: Opened, file: FoundFile) -> BinaryIO:
@@ -54,7 +72,7 @@ def open_file(opened: Opened, file: FoundFile) -> BinaryIO:
 
 def test(opened: Opened) -> Tested:
     try:
-        files: Sequence[FoundFile] = find(opened, "*")
+        files, _ = _matching(opened, "*")
     except WaybillError as error:
         return Tested(ok=False, sentence=error.sentence, checks=(("Read the folder", False, error.sentence),))
     words = "1 file" if len(files) == 1 else f"{len(files):,} files"

@@ -321,7 +321,7 @@ def test_a_folder_where_a_file_is_expected_is_said_to_be_one(crm: Crm, drop: Pat
     run = from_folder(crm, drop)
 
     assert run.status == RunStatus.FAILED
-    assert "No file matches customers.csv at Drop" in run.reason
+    assert "“customers.csv” at Drop is a folder, and a run reads a file." in run.reason
     assert_told(run)
 
 
