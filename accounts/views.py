@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.db import transaction
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import first_visit, invitations
 from accounts.audit import record
+from accounts.audit_words import action_in_words, actions_called, changes_in_words
 from accounts.forms import CompanyForm, InvitationForm, PersonForm, ProfileForm, RoleForm
 from accounts.http import Request
 from accounts.keys import new_data_key
@@ -277,7 +279,8 @@ def audit_log(request: Request) -> HttpResponse:
     entries = AuditEntry.objects.filter(company=request.company).select_related("user").order_by("-pk")
     wanted = {name: request.GET.get(name, "").strip() for name in ("action", "person", "thing")}
     if wanted["action"]:
-        entries = entries.filter(action__startswith=wanted["action"])
+        called = Q(action__in=actions_called(wanted["action"])) | Q(action__startswith=wanted["action"])
+        entries = entries.filter(called)
     if wanted["person"]:
         entries = entries.filter(user__email__icontains=wanted["person"])
     if wanted["thing"]:
@@ -287,5 +290,6 @@ def audit_log(request: Request) -> HttpResponse:
         entries = entries.filter(pk__lt=int(before))
     listed = list(entries[: ENTRIES_A_PAGE + 1])
     older = listed[ENTRIES_A_PAGE - 1].pk if len(listed) > ENTRIES_A_PAGE else None
-    context = {"entries": listed[:ENTRIES_A_PAGE], "wanted": wanted, "older": older, "newest": not before}
+    told = [(entry, action_in_words(entry.action), changes_in_words(entry)) for entry in listed[:ENTRIES_A_PAGE]]
+    context = {"entries": told, "wanted": wanted, "older": older, "newest": not before}
     return render(request, "accounts/audit_log.html", context)

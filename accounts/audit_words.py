@@ -1,0 +1,95 @@
+"""The Audit Log in words: what an entry says was done, and what changed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.models import AuditEntry, Role
+
+ACTIONS = {
+    "access.denied": "Access denied",
+    "company.changed": "Company changed",
+    "company.created": "Company made",
+    "connection.created": "Connection made",
+    "connection.deleted": "Connection deleted",
+    "connection.offer_taken": "Connection prepared for exact delivery",
+    "connection.saved": "Connection saved",
+    "connection.tested": "Connection tested",
+    "installation.keys_accepted": "Keys of the installation accepted",
+    "invitation.accepted": "Invitation accepted",
+    "invitation.made": "Invitation made",
+    "invitation.revoked": "Invitation revoked",
+    "process.created": "Process made",
+    "process.details_saved": "Process details saved",
+    "process.draft_replaced": "Process draft taken from a version",
+    "process.restored": "Process restored from the trash",
+    "process.saved": "Process draft saved",
+    "process.trashed": "Process put in the trash",
+    "process.version_saved": "Process version saved",
+    "run.cancelled": "Run cancelled",
+    "run.requested": "Run requested",
+    "user.changed": "User profile changed",
+    "user.created": "User made",
+    "user.password_changed": "User password changed",
+    "user.removed": "User removed from the company",
+    "user.role_changed": "User role changed",
+    "user.sign_in_failed": "User sign-in failed",
+    "user.signed_in": "User signed in",
+    "user.signed_out": "User signed out",
+    "variable.created": "Global variable made",
+    "variable.deleted": "Global variable deleted",
+    "variable.saved": "Global variable saved",
+}
+NAMES = {
+    "changes": "",
+    "companies_closed": "Companies closed",
+    "demo": "With demo data",
+    "is_active": "Active",
+    "needs": "Needed role",
+    "offer": "Created",
+    "ok": "Went well",
+    "owner": "Owner of the installation",
+    "sslmode": "Encryption",
+}
+VALUES = {"rerun": "re-run", "delivery_marker": "delivery marker table", **{role.value: role.label for role in Role}}
+EMPTY: tuple[Any, ...] = (None, "", [], {})
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that changed. `name` is empty where `after` is a sentence of its own."""
+
+    name: str
+    before: str
+    after: str
+
+
+def action_in_words(action: str) -> str:
+    """Say what was done, also of an action that this version does not know."""
+    return ACTIONS.get(action) or action.replace(".", " ").replace("_", " ").capitalize()
+
+
+def actions_called(words: str) -> list[str]:
+    """Name the actions whose words hold `words`."""
+    return [action for action, told in ACTIONS.items() if words.lower() in told.lower()]
+
+
+def changes_in_words(entry: AuditEntry) -> list[Change]:
+    """Say what changed, a line for each thing; what was and stayed empty is left out."""
+    changes = []
+    for key, before, after in entry.changes:
+        name = NAMES.get(key, key.replace("_", " ").capitalize())
+        if key == "changes" and isinstance(after, list):
+            changes += [Change("", "", _text(sentence)) for sentence in after]
+        elif before not in EMPTY or after not in EMPTY:
+            changes.append(Change(name, _text(before), _text(after)))
+    return changes
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_text(item)}" for name, item in value.items() if item not in EMPTY)
+    return "" if value is None else VALUES.get(str(value), str(value))
