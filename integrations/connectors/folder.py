@@ -94,7 +94,9 @@ CONNECTOR = Connector(
     key="folder",
     title="Server folder",
     summary="A folder on this server from which sources fetch their files.",
-    settings=(Setting(name="path", label="Folder", required=True, help="The full path, as the server sees it."),),
+    settings=(
+        Setting(name="path", label="Folder", required=True, is_path=True, help="The full path, as the server sees it."),
+    ),
     test=test,
     file_door=FileDoor(title="Server folder", find=find, open=open_file),
 )

@@ -22,8 +22,8 @@ def allowed_path(text: str, folders: Sequence[Path]) -> Path:
     real = path.resolve()
     if not lies_within(real, folders):
         raise AdministratorError(
-            f"“{path}” lies outside of the folders that this installation opens to connections. "
-            "Choose a path inside of them, or ask the Owner to add its folder to WAYBILL_FOLDERS.",
+            f"“{path}” lies outside of the folders that this installation opens to connections: "
+            f"{', '.join(map(str, folders)) or 'none'}. Choose a path inside of them, or ask the Owner to add its folder to WAYBILL_FOLDERS.",
             code="path.outside",
         )
     return real

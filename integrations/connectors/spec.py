@@ -38,6 +38,10 @@ class Setting:
     choices: tuple[tuple[str, str], ...] = ()
     leads: bool = False
     """It says where the secrets of the connection are sent: when it changes, they have to be typed anew."""
+    is_path: bool = False
+    """It is a path on the server, which has to lie in a folder that the installation opens to connections."""
+    only_with: tuple[str, str] | None = None
+    """The choice and its value that it belongs to: with another value nobody need see it."""
 
     @property
     def secret(self) -> bool:

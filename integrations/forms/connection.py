@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.conf import settings
 
 from accounts.models import Company
 from integrations.connectors.spec import Connector
@@ -34,6 +35,9 @@ class ConnectionForm(PlainForm):
         kept = connection.secrets if connection else {}
         for setting in connector.settings:
             self.fields[setting.name] = field_for(setting, kept=setting.name in kept)
+            if setting.is_path:
+                opened = ", ".join(map(str, settings.FOLDERS))
+                self.fields[setting.name].help_text = f"{setting.help} It may lie in: {opened}."
             if setting.secret and setting.name in kept and not setting.required:
                 self.fields[f"forget-{setting.name}"] = forms.BooleanField(
                     required=False, label=f"Remove the stored {setting.label.lower()}"

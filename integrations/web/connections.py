@@ -1,7 +1,9 @@
 """Connections: named settings and secrets for one outside system, made from a connector."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +18,7 @@ from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
 from integrations.connectors.registry import CONNECTORS
-from integrations.connectors.spec import Connector, FieldKind
+from integrations.connectors.spec import Connector, FieldKind, Setting
 from integrations.engine.errors import WaybillError
 from integrations.forms.connection import ConnectionForm
 from integrations.models import Connection, Process, ProcessVersion, Run
@@ -34,6 +36,16 @@ class Row:
     connector: str
     points_at: str
     used_by: list[Process]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Settings that are shown together. `only` is the value that the choice `only_with` has to have; empty: always."""
+
+    title: str
+    only_with: str
+    only: str
+    fields: list[dict[str, Any]]
 
 
 @require_GET
@@ -230,7 +242,7 @@ def _page(
         form.disable()
     context = {
         "form": form,
-        "setting_fields": _setting_fields(form),
+        "groups": _groups(form),
         "has_secrets": any(setting.secret for setting in connector.settings),
         "connector": connector,
         "connection": connection,
@@ -244,7 +256,17 @@ def _page(
     return render(request, "connections/connection.html", context, status=status)
 
 
-def _setting_fields(form: ConnectionForm) -> list[dict[str, Any]]:
+def _groups(form: ConnectionForm) -> list[Group]:
+    """Give the settings in their order, those together that are asked for one value of a choice only."""
+    groups = []
+    for only, settings in groupby(form.connector.settings, lambda setting: setting.only_with):
+        name, value = only or ("", "")
+        words = next((dict(item.choices)[value] for item in form.connector.settings if item.name == name), "")
+        groups.append(Group(words, name, value, _setting_fields(form, settings)))
+    return groups
+
+
+def _setting_fields(form: ConnectionForm, settings: Iterable[Setting]) -> list[dict[str, Any]]:
     """What the page shows of each setting: its field, whether a secret is stored, and the way to remove that."""
     stored = form.connection.secrets if form.connection else {}
     return [
@@ -254,7 +276,7 @@ def _setting_fields(form: ConnectionForm) -> list[dict[str, Any]]:
             "forget": form[f"forget-{setting.name}"] if f"forget-{setting.name}" in form.fields else None,
             "wide": setting.kind is FieldKind.LONG_TEXT,
         }
-        for setting in form.connector.settings
+        for setting in settings
     ]
 
 

@@ -144,3 +144,23 @@ def _mapped_process(client: Client, company: Company, folder: Path, settings: An
         save(client, process, "target", **{"lines-0-target": "customers", "lines-0-name": "Customer"})
         save(client, process, "mapping", line=1, do="match")
     return process
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_asks_for_what_its_system_needs_and_its_test_comes_into_view(
+    signed_in: Page, live_server: Any, company: Company, tmp_path: Path, settings: Any
+) -> None:
+    settings.FOLDERS = [tmp_path]
+    crm = sql_connection(company, make_database(tmp_path))
+    page = signed_in
+    page.set_viewport_size({"width": 1280, "height": 400})
+    page.goto(f"{live_server.url}/connections/{crm.public_id}/")
+    expect(page.get_by_label("Host")).to_be_hidden()
+    expect(page.get_by_role("textbox", name="File")).to_be_visible()
+    page.get_by_label("System").select_option("postgresql")
+    expect(page.get_by_label("Host")).to_be_visible()
+    expect(page.get_by_role("textbox", name="File")).to_be_hidden()
+
+    page.get_by_role("button", name="Test").click()
+    expect(page.get_by_text("The database answers")).not_to_have_count(0)
+    expect(page.get_by_role("button", name="Create the delivery marker table")).to_be_in_viewport()

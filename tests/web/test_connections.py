@@ -248,3 +248,21 @@ def test_a_secret_does_not_follow_an_address_that_changes(client: Client, dora: 
     assert shop.settings["url"] == "https://mallory.test/"
     with scope(company=company):
         assert shop.opened_settings()["secret"].reveal() == "another one"
+
+
+def test_a_path_names_the_folders_it_may_lie_in_and_so_does_its_refusal(
+    client: Client, dora: User, crm: Connection, tmp_path: Path
+) -> None:
+    client.force_login(dora)
+    assert f"It may lie in: {tmp_path}." in client.get(page_of(crm)).content.decode()
+
+    with scope(company=crm.company):
+        Connection.objects.update(settings=crm.settings | {"path": "/elsewhere/crm.db"})
+    tested = client.post(reverse("connection-test", args=[crm.public_id])).content.decode()
+    assert f"lies outside of the folders that this installation opens to connections: {tmp_path}." in tested
+
+
+def test_the_settings_of_one_system_stand_together_under_its_name(client: Client, dora: User) -> None:
+    client.force_login(dora)
+    groups = client.get(reverse("connection-new", args=["sql"])).context["groups"]
+    assert [(group.title, len(group.fields)) for group in groups] == [("", 1), ("SQLite file", 1), ("PostgreSQL", 6)]

@@ -61,6 +61,8 @@ def _open_query(context: SourceContext) -> QuerySource:
     return QuerySource(context)
 
 
+SQLITE, POSTGRESQL = ("system", "sqlite"), ("system", "postgresql")
+
 CONNECTOR = Connector(
     key="sql",
     title="SQL database",
@@ -75,15 +77,22 @@ CONNECTOR = Connector(
             leads=True,
             choices=(("sqlite", "SQLite file"), ("postgresql", "PostgreSQL")),
         ),
-        Setting(name="path", label="File", help="SQLite: the full path of the database file on the server."),
-        Setting(name="host", leads=True, label="Host", help="PostgreSQL: name or address of the server."),
-        Setting(name="port", leads=True, label="Port", kind=FieldKind.NUMBER, default=5432),
-        Setting(name="database", label="Database"),
-        Setting(name="user", label="User"),
-        Setting(name="password", label="Password", kind=FieldKind.SECRET),
+        Setting(
+            name="path",
+            label="File",
+            is_path=True,
+            only_with=SQLITE,
+            help="The full path of the database file on the server.",
+        ),
+        Setting(name="host", leads=True, label="Host", only_with=POSTGRESQL, help="Name or address of the server."),
+        Setting(name="port", leads=True, label="Port", only_with=POSTGRESQL, kind=FieldKind.NUMBER, default=5432),
+        Setting(name="database", label="Database", only_with=POSTGRESQL),
+        Setting(name="user", label="User", only_with=POSTGRESQL),
+        Setting(name="password", label="Password", only_with=POSTGRESQL, kind=FieldKind.SECRET),
         Setting(
             name="sslmode",
             label="Encryption",
+            only_with=POSTGRESQL,
             kind=FieldKind.CHOICE,
             default="prefer",
             choices=(
