@@ -51,7 +51,8 @@
     while (at) drop();
   }
 
-  // No row moves while one is selected or has the focus: new ones wait behind a pill.
+  // No row moves while one is selected or has the focus: new ones wait behind a pill, and what one says of itself
+  // keeps the lines it had.
   function holdNewRows(now, next) {
     const table = now.querySelector("[data-rows]");
     const pill = next.querySelector("[data-show-held]");
@@ -61,6 +62,11 @@
       if (document.getElementById(row.id)) break;
       row.remove();
       held += 1;
+    }
+    for (const row of next.querySelectorAll("tr[data-row]")) {
+      const news = document.querySelector(`#${row.id} .news`);
+      const lines = news && Math.round(news.clientHeight / parseFloat(getComputedStyle(news).lineHeight));
+      if (lines) row.querySelector(".news").classList.add(`lines-${lines}`);
     }
     pill.hidden = !held;
     pill.textContent = `${held} new`;
