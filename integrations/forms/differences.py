@@ -14,6 +14,11 @@ OPTIONS = {
 WORDS = {"source_column": "column", "constant": "constant", "calculation": "calculation"}
 
 
+def called(line: str, word: str = "Line") -> str:
+    """Name a line in a sentence. One that calls itself a line is not called so twice."""
+    return line if line.casefold().startswith("line") else f"{word} {line}"
+
+
 def differences(old: Plan, new: Plan) -> list[str]:
     """Name every change from `old` to `new` in a short sentence; empty when they do the same."""
     return [
@@ -55,11 +60,11 @@ def _target(old: Plan, new: Plan) -> Iterator[str]:
     if dict(old.destination.options) != dict(new.destination.options):
         yield "Destination: options changed"
     before, after = ({line.name: line for line in plan.lines} for plan in (old, new))
-    yield from (f"Line {name} added" for name in after if name not in before)
-    yield from (f"Line {name} removed" for name in before if name not in after)
+    yield from (f"{called(name)} added" for name in after if name not in before)
+    yield from (f"{called(name)} removed" for name in before if name not in after)
     for name, line in after.items():
         if name in before:
-            yield from (f"Line {name}: {change}" for change in _line(before[name], line))
+            yield from (f"{called(name)}: {change}" for change in _line(before[name], line))
     if list(before) != list(after) and sorted(before) == sorted(after):
         yield "Lines in another order"
 

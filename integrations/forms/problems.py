@@ -23,6 +23,7 @@ from integrations.engine.plan import (
     WriteMode,
 )
 from integrations.engine.typed import converter
+from integrations.forms.differences import called
 from integrations.forms.mentions import mentions_of
 from integrations.scripting.names import mentioned, token
 
@@ -183,27 +184,27 @@ def _lines(plan: Plan, around: Surroundings) -> Iterator[Problem]:
             yield Problem(sentence=f"Two lines are named {line.name}. Rename one.", tab="target", line=number)
         seen.add(line.name)
         if not line.target:
-            yield Problem(sentence=f"Line {line.name} has no target.", tab="target", line=number)
+            yield Problem(sentence=f"{called(line.name)} has no target.", tab="target", line=number)
             continue
         fields = around.targets.get(line.target)
         if around.targets and fields is None:
-            sentence = f"Target {line.target} of line {line.name} is not found at the destination."
+            sentence = f"Target {line.target} of {called(line.name, 'line')} is not found at the destination."
             yield Problem(sentence=sentence, tab="target", line=number)
         yield from _keys(number, line)
         yield from _mapping(number, line, names, fields or (), around)
         if line.restriction and (complaint := around.check(line.restriction)):
-            sentence = f"Restriction of line {line.name}: {complaint}"
+            sentence = f"Restriction of {called(line.name, 'line')}: {complaint}"
             yield Problem(sentence=sentence, tab="integration", line=number, part="restriction")
 
 
 def _keys(number: int, line: Line) -> Iterator[Problem]:
     mapped = {item.target for item in line.fields}
     if line.mode in NEEDS_KEYS and not line.keys:
-        sentence = f"Line {line.name} has no key target to find its record by."
+        sentence = f"{called(line.name)} has no key target to find its record by."
         yield Problem(sentence=sentence, tab="target", line=number)
     for key in line.keys:
         if key not in mapped:
-            sentence = f"{key} is a key of line {line.name} and not mapped."
+            sentence = f"{key} is a key of {called(line.name, 'line')} and not mapped."
             yield Problem(sentence=sentence, tab="integration", line=number, part="mapping")
 
 
@@ -214,18 +215,18 @@ def _mapping(
         return Problem(sentence=sentence, tab="integration", line=number, part="mapping")
 
     if not line.fields:
-        yield problem(f"No field of line {line.name} is mapped.")
+        yield problem(f"No field of {called(line.name, 'line')} is mapped.")
         return
     mapped = {item.target for item in line.fields}
     known = {item.name for item in fields}
     for target in fields:
         if target.required and target.name not in mapped and target.name not in line.keys and _writes_new(line):
-            yield problem(f"{target.name} of line {line.name} is required and not mapped.")
+            yield problem(f"{target.name} of {called(line.name, 'line')} is required and not mapped.")
     for item in line.fields:
         if known and item.target not in known:
             yield problem(f"{item.target} is not a field of {line.target}{_hint(item.target, sorted(known))}.")
         if complaint := _complaint(item, columns, around):
-            yield problem(f"{item.target} of line {line.name}: {complaint}")
+            yield problem(f"{item.target} of {called(line.name, 'line')}: {complaint}")
 
 
 def _writes_new(line: Line) -> bool:

@@ -215,7 +215,8 @@ def details(request: Request, number: int) -> HttpResponse:
         lines = lines.filter(pk__gt=int(after))
     listed = list(lines[: LINES_A_PAGE + 1])
     more = listed[LINES_A_PAGE - 1].pk if len(listed) > LINES_A_PAGE else None
-    context = {**_frame(request, run), "entries": listed[:LINES_A_PAGE], "more": more, "paged": bool(after)}
+    entries = [(entry, _stage(entry.stage)) for entry in listed[:LINES_A_PAGE]]
+    context = {**_frame(request, run), "entries": entries, "more": more, "paged": bool(after)}
     return render(request, "runs/details.html", context)
 
 
@@ -394,7 +395,7 @@ def _stages(run: Run) -> list[Stage]:
     for entry in entries:
         began = (entry.started_at - run.started_at).total_seconds()
         took = (entry.ended_at or end) - entry.started_at
-        title = STAGE_WORDS.get(entry.stage, entry.stage.replace("_", " ").title())
+        title = _stage(entry.stage)
         worker = f"worker {entry.epoch} of {max(epochs)}" if len(epochs) > 1 else ""
         width = min(max(took.total_seconds() * 100 / whole, 0.6), 100)
         x = min(max(began * 100 / whole, 0), 100 - width)
@@ -419,6 +420,11 @@ def _tasks(run: Run) -> list[TaskEnds]:
         if f"{stage}/{task.name}" in run.task_ends
     ]
     return ends
+
+
+def _stage(key: str) -> str:
+    """Name a stage as its tab does."""
+    return STAGE_WORDS.get(key, key.replace("_", " ").capitalize())
 
 
 def _comparison(run: Run) -> dict[str, Any] | None:

@@ -172,6 +172,15 @@ def test_a_line_without_a_target_leads_to_the_target_tab_only_once() -> None:
     assert (problem.tab, problem.line, problem.sentence) == ("target", 2, "Line Items has no target.")
 
 
+def test_a_line_that_calls_itself_a_line_is_not_called_so_twice() -> None:
+    plan = customers()
+    plan = replace(plan, lines=(*plan.lines, replace(plan.lines[0], name="Line 2", target="", fields=())))
+
+    (problem,) = problems_of(plan, around())
+
+    assert problem.sentence == "Line 2 has no target."
+
+
 def test_a_date_format_that_cannot_be_read_is_said_where_it_stands() -> None:
     plan = with_fields(FieldMap(target="customer_number", value="CustomerNumber", type=ValueType.DATE))
     columns = tuple(replace(column, format="DD.MM.DD") for column in plan.source.columns)

@@ -12,7 +12,8 @@ from django_scopes import scope
 from openpyxl import load_workbook
 
 from accounts.models import Company, User
-from integrations.models import DocumentOutcome, Run, RunStatus
+from integrations.models import DocumentOutcome, LogEntry, Run, RunStatus
+from integrations.web.run_summary import sentence_of
 from tests.runs.performing import HEADER, Crm, fresh, performed, process_into, requested
 from tests.web.defining import said
 from tests.web.test_run_panel import words
@@ -194,3 +195,15 @@ def test_a_run_of_another_company_does_not_exist(client: Client, mallory: User, 
         *("run-source-file", "run-source-download", "run-progress"),
     ):
         assert page(client, name, run).status_code == 404, name
+
+
+def test_one_document_that_was_left_out_is_said_to_be_one(run: Run) -> None:
+    run.documents_restricted, run.source_documents, run.documents_failed = 1, 3, 0
+    assert sentence_of(run) == "2 of 3 documents are at the destination and 1 was left out on purpose."
+
+
+def test_the_log_names_stages_as_their_tab_does(omars: Client, run: Run) -> None:
+    with scope(company=run.company):
+        LogEntry.objects.create(company=run.company, run=run, level="warning", stage="integration_pre", message="Slow")
+    shown = words(page(omars, "run-details", run))
+    assert "Integration Pre Tasks" in shown and "integration_pre" not in shown
