@@ -9,9 +9,20 @@ from django.core.exceptions import ValidationError
 
 from accounts.models import Company, Role, User
 
+NO_PLACES = {"Etc", "SystemV", "posix", "right"}
 
-def zones() -> list[tuple[str, str]]:
-    return [(name, name) for name in sorted(zoneinfo.available_timezones())]
+
+def zones(kept: str = "") -> list[tuple[str, str]]:
+    """Offer the time zones of places, and UTC. `kept` is one that was chosen before, whatever its name."""
+    places = {
+        name for name in zoneinfo.available_timezones() if "/" in name and name.partition("/")[0] not in NO_PLACES
+    }
+    return [(name, name) for name in sorted(places | {"UTC"} | ({kept} if kept else set()))]
+
+
+def _offer(field: forms.Field, choices: list[tuple[str, str]]) -> None:
+    assert isinstance(field, forms.ChoiceField)
+    field.choices = choices
 
 
 class PersonForm(forms.Form):
@@ -50,19 +61,27 @@ class PersonForm(forms.Form):
 
 
 class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
-    time_zone = forms.ChoiceField(choices=zones, initial="UTC", label="Time zone")
+    time_zone = forms.ChoiceField(initial="UTC", label="Time zone")
 
     class Meta:
         model = Company
         fields = ("name", "time_zone")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _offer(self.fields["time_zone"], zones(self.instance.time_zone))
+
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
-    time_zone = forms.ChoiceField(choices=lambda: [("", "As the company"), *zones()], required=False, label="Time zone")
+    time_zone = forms.ChoiceField(required=False, label="Time zone")
 
     class Meta:
         model = User
         fields = ("name", "time_zone", "theme")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _offer(self.fields["time_zone"], [("", "As the company"), *zones(self.instance.time_zone)])
 
 
 class InvitationForm(forms.Form):

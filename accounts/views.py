@@ -97,7 +97,8 @@ def companies(request: Request) -> HttpResponse:
             company.save()
             Membership.objects.create(user=request.user, company=company, role=Role.ADMINISTRATOR)
             record("company.created", company.name, after=form.cleaned_data, request=request, company=company)
-        messages.success(request, f"{company.name} exists now, and you are its Administrator.")
+        request.session[ACTIVE_COMPANY] = company.pk
+        messages.success(request, f"{company.name} exists now. You are its Administrator, and you are in it now.")
         return redirect("companies")
     context = {"form": form, "companies": Company.objects.order_by("name")}
     return render(request, "accounts/companies.html", context, status=422 if form.errors else 200)

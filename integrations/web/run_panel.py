@@ -7,7 +7,6 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.db.models import Exists, F, OuterRef, Subquery
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -17,11 +16,11 @@ from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
 from integrations.connectors.registry import source_kind
-from integrations.models import Process, ProcessVersion, Run, StoredFile
+from integrations.models import Process, Run, StoredFile
 from integrations.runs.files import store
 from integrations.runs.request import Refused, default_name, request_run
 from integrations.web.ledger import ledger_of
-from integrations.web.runs import is_uuid, line_of
+from integrations.web.runs import is_uuid, line_of, ready
 
 CHOICES_LISTED = 200
 
@@ -31,12 +30,8 @@ CHOICES_LISTED = 200
 def choose(request: Request) -> HttpResponse:
     """Step 1, *Select*: the integrations that can run, the last used first, found by name."""
     query = request.GET.get("q", "").strip()[:200]
-    runnable = Exists(ProcessVersion.objects.filter(process=OuterRef("pk")))
-    newest = Run.objects.filter(process=OuterRef("pk")).order_by("-number").values("queued_at")[:1]
-    ready = Process.objects.filter(runnable, trashed_at=None, is_active=True).annotate(last_run_at=Subquery(newest))
-    found = ready.filter(name__icontains=query) if query else ready
-    last_used_first = found.order_by(F("last_run_at").desc(nulls_last=True), "name")
-    return _panel(request, "choose", {"found": last_used_first[:CHOICES_LISTED], "query": query})
+    found = ready().filter(name__icontains=query) if query else ready()
+    return _panel(request, "choose", {"found": found[:CHOICES_LISTED], "query": query})
 
 
 @require_GET

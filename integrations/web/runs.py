@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -19,12 +19,13 @@ from accounts.http import Request
 from accounts.models import Membership, Role
 from accounts.policy import requires
 from integrations.forms.stages import STAGES as TASK_STAGES
-from integrations.models import Process, Run, RunStatus
+from integrations.models import Process, ProcessVersion, Run, RunStatus
 from integrations.models.run import OPEN, Trigger
 from integrations.web.ledger import ledger_of
 from integrations.web.tags import duration
 
 A_PAGE = 50
+READY_LISTED = 10
 COUNT_UP_TO = 1_000
 SOUGHT_AT_ONCE = 50_000
 STATUSES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
@@ -100,6 +101,8 @@ def runs(request: Request) -> HttpResponse:
     wanted = {name: request.GET.get(name, "").strip()[:200] for name in FILTERS}
     page = _page(request, wanted)
     picked = next((run for run in page.runs if str(run.number) == request.GET.get("run")), None)
+    may_run = Role(request.membership.role).includes(Role.OPERATOR)
+    is_empty = not page.runs and not any(wanted.values())
     pills = _pills(wanted, page.sought)
     context = {
         "lines": [line_of(run) for run in page.runs],
@@ -116,9 +119,18 @@ def runs(request: Request) -> HttpResponse:
         "older": f"?{urlencode({**_only(wanted), 'before': page.older})}" if page.older is not None else "",
         "live": any(run.is_open for run in page.runs) or page.newer is None,
         "here": request.get_full_path(),
-        "may_run": Role(request.membership.role).includes(Role.OPERATOR),
+        "may_run": may_run,
+        "ready": ready()[:READY_LISTED] if may_run and is_empty else (),
     }
     return render(request, "runs/_table.html" if request.htmx.target == "runs" else "runs/runs.html", context)
+
+
+def ready() -> QuerySet[Process]:
+    """The integrations that can run, the last used first."""
+    runnable = Exists(ProcessVersion.objects.filter(process=OuterRef("pk")))
+    newest = Run.objects.filter(process=OuterRef("pk")).order_by("-number").values("queued_at")[:1]
+    able = Process.objects.filter(runnable, trashed_at=None, is_active=True).annotate(last_run_at=Subquery(newest))
+    return able.order_by(F("last_run_at").desc(nulls_last=True), "name")
 
 
 def line_of(run: Run) -> Line:

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django_scopes import scope
 
+from accounts.forms import zones
 from accounts.models import AuditEntry, Company, Membership, Role, User
 from integrations.models import Run, RunStatus
 from tests import factories
@@ -209,3 +210,25 @@ def test_what_a_profile_cannot_hold_is_refused(client: Client, vera: User, given
     assert response.status_code == 422
     vera.refresh_from_db()
     assert (vera.name, vera.theme, vera.time_zone) == ("Vera", "auto", "")
+
+
+def test_whoever_makes_a_company_is_in_it(client: Client, olga: User, company: Company) -> None:
+    Membership.objects.create(user=olga, company=company, role=Role.ADMINISTRATOR)
+    client.force_login(olga)
+
+    page = client.post(reverse("companies"), {"name": "New Ltd", "time_zone": "UTC"}, follow=True)
+
+    assert page.wsgi_request.company.name == "New Ltd"  # type: ignore[attr-defined]
+    assert "you are in it now" in page.content.decode()
+
+
+def test_time_zones_are_those_of_places_and_the_one_chosen_before(client: Client, olga: User, company: Company) -> None:
+    offered = {name for name, _ in zones()}
+    assert {"UTC", "Europe/Berlin", "America/Argentina/Ushuaia"} <= offered
+    assert not offered & {"Factory", "localtime", "posixrules", "Etc/GMT+5", "GMT", "Japan", "EST5EDT"}
+
+    Company.objects.filter(pk=company.pk).update(time_zone="Japan")
+    client.force_login(olga)
+    address = reverse("company", args=[company.public_id])
+    assert '<option value="Japan" selected>' in client.get(address).content.decode()
+    assert client.post(address, {"name": "Harwood", "time_zone": "Japan"}).status_code == 302

@@ -183,3 +183,14 @@ def test_only_the_table_is_sent_to_the_live_list(client: Client, vera: User, pro
     client.force_login(vera)
     part = client.get("/runs/", headers={"HX-Request": "true", "HX-Target": "runs"}).content.decode()
     assert "<table" in part and "<html" not in part
+
+
+def test_an_empty_list_offers_what_can_run_to_whoever_may_run_it(
+    client: Client, vera: User, omar: User, process: Process
+) -> None:
+    offer = f'href="/run/{process.public_id}/"'
+    client.force_login(omar)
+    assert offer in client.get("/runs/").content.decode()
+    assert offer not in client.get("/runs/?q=nothing").content.decode()
+    client.force_login(vera)
+    assert offer not in client.get("/runs/").content.decode()
