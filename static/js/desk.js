@@ -64,7 +64,9 @@
 
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-panel]");
-    if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    // Where the page itself is the panel, links lead to the next page: one list in view, not two.
+    const drawn = link && !document.querySelector(".in-page");
+    if (drawn && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
       event.preventDefault();
       openPanel(link.href);
     } else if (event.target.closest("[data-close-panel], [data-veil]")) {
@@ -90,6 +92,22 @@
       document.querySelector("[data-menu]").focus();
     } else return;
     event.preventDefault();
+  });
+
+  // ---- finding an integration ----------------------------------------------------------------------------------
+  // Enter chooses what was found when that is one; what was found is known once the answer is here.
+  let choosing = false;
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-choose]")) choosing = true;
+  });
+  document.addEventListener("input", (event) => {
+    if (event.target.id === "panel-q") choosing = false;
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    if (!choosing) return;
+    choosing = false;
+    const found = document.querySelectorAll("#choices a[data-panel]");
+    if (found.length === 1) found[0].click();
   });
 
   // ---- files ---------------------------------------------------------------------------------------------------

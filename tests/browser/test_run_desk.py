@@ -116,6 +116,30 @@ def test_re_run_asks_and_no_returns_to_the_filled_in_form(
     assert [run.trigger for run in runs_of(demo)] == ["manual", "rerun"]
 
 
+def test_enter_chooses_the_one_integration_that_is_found(enter: Enter, customers: Process, omar: User) -> None:
+    page = enter(omar, "/runs/")
+    page.get_by_role("main").get_by_role("link", name="Run an Integration").first.click()
+    find = panel(page).get_by_label("Find an integration")
+    find.fill("to_crm")
+    find.press("Enter")
+    expect(panel(page).get_by_role("link", name="ORDERS_TO_CRM")).to_be_visible()
+    find.fill("customers")
+    find.press("Enter")
+    expect(panel(page).get_by_label("Integration Run Name")).to_be_focused()
+
+
+def test_the_panel_as_a_page_of_its_own_opens_no_second_one(
+    enter: Enter, customers: Process, omar: User, demo: Company
+) -> None:
+    page = enter(omar, "/run/")
+    page.get_by_role("link", name="CUSTOMERS_TO_CRM").click()
+    expect(page).to_have_url(re.compile("/run/[0-9a-f-]{36}/$"))
+    page.get_by_role("button", name="Run Integration").click()
+    expect(page).to_have_url(re.compile("/runs/1/summary/$"))
+    expect(panel(page)).to_have_count(0)
+    assert len(runs_of(demo)) == 1
+
+
 def test_what_is_filled_in_makes_run_with_changes_the_bright_button(
     enter: Enter, customers: Process, omar: User, tmp_path: Path
 ) -> None:
