@@ -19,6 +19,7 @@ from django_scopes import scope
 from playwright.sync_api import Page, expect
 
 from accounts import first_visit, invitations
+from accounts.audit import record
 from accounts.models import Company, Role, User
 from integrations.engine.plan import Stage, Task, TaskType
 from integrations.models import Connection, GlobalVariable, Process
@@ -206,3 +207,13 @@ def test_the_pages_before_and_around_sign_in(
     assert welcome
     page.context.clear_cookies()
     eye.look(welcome, "/welcome/no-such-token/")
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_the_whole_text_of_the_audit_log_is_in_view(page: Page, enter: Enter, olga: User, width: int) -> None:
+    changes = ["Line Customer: customers_with_a_rather_long_name_of_their_own instead of customers"] * 2
+    record("process.saved", "CUSTOMERS_TO_CRM", user=olga, company=Company.objects.get(), after={"changes": changes})
+    page.set_viewport_size({"width": width, "height": 900})
+    entries = enter(olga, "/audit-log/").get_by_role("region", name="Entries")
+    expect(entries.get_by_text("a_rather_long_name").first).to_be_visible()
+    assert entries.evaluate("region => region.scrollWidth <= region.clientWidth")
