@@ -108,7 +108,8 @@ def _learn_columns(request: Request, process: Process, revision: int, **files: A
     if not write_draft(request, process, plan, revision, **files):
         messages.error(request, f"{who_saved(process)} meanwhile. Nothing was changed; try again on what is there now.")
     elif columns:
-        messages.success(request, f"{len(columns):,} columns are known. Check their types and choose the key fields.")
+        known = "1 column is" if len(columns) == 1 else f"{len(columns):,} columns are"
+        messages.success(request, f"{known} known. Check their types and choose the key fields.")
     return redirect("process-source", process.public_id)
 
 

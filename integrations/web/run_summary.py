@@ -315,17 +315,16 @@ def sentence_of(run: Run) -> str:
         return f"This run is queued: {run.get_waiting_for_display() or 'a worker takes it as soon as one is free'}."
     total = run.source_documents
     done = run.documents_created + run.documents_updated + run.documents_unchanged
+    are = "document is" if total == 1 else "documents are"
     if run.status == RunStatus.IN_PROGRESS:
         if run.cancel_requested_at:
             return "It is cancelling: it ends at its next segment, and what was not sent is held."
         if total is None:
             return "The source is being read. Nothing has been sent yet."
-        return (
-            f"{done:,} of {total:,} documents are at the destination so far; it is {STAGES.get(run.stage, run.stage)}."
-        )
+        return f"{done:,} of {total:,} {are} at the destination so far; it is {STAGES.get(run.stage, run.stage)}."
     if total is None:
         return "" if run.reason else "Nothing was read and nothing was sent."
-    words = f"{done:,} of {total:,} documents are at the destination"
+    words = f"{done:,} of {total:,} {are} at the destination"
     if run.documents_restricted:
         were = "was" if run.documents_restricted == 1 else "were"
         words += f" and {run.documents_restricted:,} {were} left out on purpose"

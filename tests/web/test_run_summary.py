@@ -200,6 +200,8 @@ def test_a_run_of_another_company_does_not_exist(client: Client, mallory: User, 
 def test_one_document_that_was_left_out_is_said_to_be_one(run: Run) -> None:
     run.documents_restricted, run.source_documents, run.documents_failed = 1, 3, 0
     assert sentence_of(run) == "2 of 3 documents are at the destination and 1 was left out on purpose."
+    run.documents_restricted, run.source_documents, run.documents_created = 0, 1, 1
+    assert sentence_of(run) == "1 of 1 document is at the destination."
 
 
 def test_the_log_names_stages_as_their_tab_does(omars: Client, run: Run) -> None:
