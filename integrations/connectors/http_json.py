@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from integrations.connectors.spec import (
     Connector,
@@ -48,8 +48,8 @@ class HttpJsonDestination:
         self.repeat_safe = bool(self._settings.get("honours_key", False))
         self._door = HttpDoor(
             allow_nets=context.opened.allow_nets,
-            concurrency=_number(self._settings, "concurrency", 10, 1, 100),
-            timeout=timedelta(seconds=_number(self._settings, "timeout", 30, 1, 300)),
+            concurrency=whole_number(self._settings, "concurrency", 10, 1, 100),
+            timeout=timedelta(seconds=whole_number(self._settings, "timeout", 30, 1, 300)),
             patience=Patience(repeat_unanswered=self.repeat_safe),
         )
 
@@ -130,7 +130,7 @@ def verdict(result: Answer | Unanswered) -> tuple[Bucket, Problem | None]:
     said = result.body.decode("utf-8", "replace")[:ANSWER_CHARS]
     bucket = Bucket.UNKNOWN if result.status >= 500 and result.status != 503 else Bucket.FAILED
     what = "may have taken it" if bucket is Bucket.UNKNOWN else "refused it"
-    sentence = f"The destination answered {result.status} and {what}: {_first_line(said) or 'no reason given'}"
+    sentence = f"The destination answered {result.status} and {what}: {first_line(said) or 'no reason given'}"
     return bucket, Problem(
         sentence=sentence,
         cause=f"Answered {result.status}",
@@ -152,12 +152,20 @@ def base_url(opened: Opened) -> str:
 
 
 def address(base: str, line: Line) -> str:
-    """Give the address of a line's target: always below the base address, for the connection's secret goes with it."""
-    target = line.target.strip().lstrip("/")
-    if not target or "://" in target or ".." in target.split("?")[0].split("/") or not target.isprintable():
+    """Give the address of a line's target."""
+    return below(base, line.target, f"the target of the line {line.name}")
+
+
+def below(base: str, path: str, place: str) -> str:
+    """Give the address of a path: always below the base address, for the connection's secret goes with it.
+
+    Raises `DefinitionError` naming the `place` to correct.
+    """
+    target = path.strip().lstrip("/")
+    steps = unquote(target.split("?")[0]).split("/")
+    if not target or "://" in target or ".." in steps or not target.isprintable():
         raise DefinitionError(
-            f"“{line.target}” is no path below {base}. Correct the target of the line {line.name}, "
-            "such as customers or orders/items.",
+            f"“{path}” is no path below {base}. Correct {place}, such as customers or orders/items.",
             code="http.target",
         )
     return base + target
@@ -223,11 +231,11 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
     return text.strip().split("\n", 1)[0][:200]
 
 
-def _number(settings: Any, name: str, default: int, least: int, most: int) -> int:
+def whole_number(settings: Any, name: str, default: int, least: int, most: int) -> int:
     try:
         value = int(settings.get(name) or default)
     except ValueError:

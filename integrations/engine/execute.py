@@ -16,9 +16,10 @@ from integrations.engine.batch import ERRORS, Bucket, Delivery, Document, Mapped
 from integrations.engine.errors import Fenced, TransientError, UnknownOutcome, WaybillError, Where
 from integrations.engine.failpoint import failpoint
 from integrations.engine.group import documents
-from integrations.engine.mapping import Mapper, part, withdraw
+from integrations.engine.inputs import Inputs
+from integrations.engine.mapping import Mapper, joined, part, withdraw
 from integrations.engine.order import order_of
-from integrations.engine.plan import NoData, Plan, Stage
+from integrations.engine.plan import DOCUMENT_STAGES, NoData, Plan, Stage
 from integrations.engine.ports import (
     Destination,
     Journal,
@@ -33,9 +34,8 @@ from integrations.engine.ports import (
     Tasks,
     Ticket,
 )
-from integrations.engine.segments import cut, joined, parted
+from integrations.engine.segments import cut, parted
 from integrations.engine.survey import Survey, survey
-from integrations.engine.variables import Variables
 
 Answer = TypeVar("Answer")
 
@@ -47,7 +47,6 @@ LOOK_UP_SECONDS = 0.5
 FOLLOWED_TOGETHER = 20
 """Documents of a segment where tasks stand before or behind each: so few that a cancel is heard and progress shows soon,
 however long a task takes. Always as many, so that a resumed run cuts the same segments."""
-DOCUMENT_STAGES = frozenset({Stage.DOCUMENT_PRE, Stage.DOCUMENT_POST_SUCCESS, Stage.DOCUMENT_POST_FAILURE})
 FOLLOWED_BY = {
     Bucket.CREATED: Stage.DOCUMENT_POST_SUCCESS,
     Bucket.UPDATED: Stage.DOCUMENT_POST_SUCCESS,
@@ -103,16 +102,17 @@ def execute(
     journal: Journal,
     tasks: Tasks,
     ticket_for: Callable[[int], Ticket],
-    variables: Variables | None = None,
+    inputs: Inputs | None = None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Run `plan` on from where the journal stands, to whatever end. Raises only what is no `WaybillError`.
 
-    `variables` are the run's own, as the journal last kept them; `scripts` and `tasks` change the same object.
+    The variables among the `inputs` are the run's own, as the journal last kept them; `scripts` and `tasks` change the
+    same object.
     """
-    variables = variables or Variables()
+    inputs = inputs or Inputs()
     try:
-        return _Execution(plan, source, destination, scripts, journal, tasks, ticket_for, variables, wait).run()
+        return _Execution(plan, source, destination, scripts, journal, tasks, ticket_for, inputs, wait).run()
     except Fenced as error:
         return Outcome(status=OutcomeStatus.FENCED, sentence=error.sentence, code=error.code)
 
@@ -127,7 +127,7 @@ class _Execution:
         journal: Journal,
         tasks: Tasks,
         ticket_for: Callable[[int], Ticket],
-        variables: Variables,
+        inputs: Inputs,
         wait: Callable[[float], None],
     ) -> None:
         self._plan = plan
@@ -137,9 +137,10 @@ class _Execution:
         self._journal = journal
         self._tasks = tasks
         self._ticket_for = ticket_for
-        self._variables = variables
-        self._variables_kept = variables.revision
-        self._accounted_variables = variables.snapshot()
+        self._inputs = inputs
+        self._variables = inputs.variables
+        self._variables_kept = self._variables.revision
+        self._accounted_variables = self._variables.snapshot()
         self._wait = wait
         self._order = order_of(plan)
         self._minds_documents = bool(DOCUMENT_STAGES & set(tasks.stages))
@@ -282,7 +283,7 @@ class _Execution:
         begun = self._position
         ticket = replace(self._ticket_for(begun.segments + 1), in_doubt=self._may_have_left)
         settled = self._patiently(lambda: self._destination.enter(ticket))
-        mapper = Mapper(self._plan, seen.columns, self._scripts)
+        mapper = Mapper(self._plan, seen.columns, self._scripts, self._inputs)
         segments = self._segments(seen, mapper, skip=begun.documents)
         if self._minds_documents:
             # What a task does shows in the next document, so nothing is computed ahead of it.

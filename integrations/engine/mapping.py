@@ -9,11 +9,13 @@ from itertools import compress
 from typing import Any
 
 from integrations.engine.batch import Bucket, Document, LineRecords, MappedBatch, Problem, Record, Row
+from integrations.engine.dates import DATED, calculator
 from integrations.engine.errors import DefinitionError, RecordError, Where
+from integrations.engine.inputs import Inputs, Table
 from integrations.engine.lines import Cutter, problem_of
-from integrations.engine.plan import ColumnType, FieldMap, Line, Plan
+from integrations.engine.plan import ColumnType, DateCalculation, FieldMap, Line, NoMatch, Plan, ValueType
 from integrations.engine.ports import Computed, Fault, Scripts
-from integrations.engine.typed import as_text, converter
+from integrations.engine.typed import Convert, as_text, converter
 
 SHOWN = 80
 
@@ -34,16 +36,26 @@ class _Cut:
 
 
 class Mapper:
-    """Maps batches of documents under one plan. `scripts` is needed where the plan has scripts."""
+    """Maps batches of documents under one plan. `scripts` is needed where the plan has scripts.
 
-    def __init__(self, plan: Plan, columns: Sequence[str], scripts: Scripts | None) -> None:
+    A field of a global variable has the value that it has once the scripts of the batch are done; `order_of` says how
+    large a batch may be for that.
+    """
+
+    def __init__(
+        self, plan: Plan, columns: Sequence[str], scripts: Scripts | None, inputs: Inputs | None = None
+    ) -> None:
         if plan.has_scripts and scripts is None:
             raise DefinitionError("This integration has scripts, and nothing to evaluate them was opened.")
         self._plan = plan
         self._scripts = scripts if plan.has_scripts else None
         self._cutters = [Cutter(plan, line, columns) for line in plan.lines]
         forms = {column.name: column.format for column in plan.source.columns}
-        self._fields = [[_Field(item, columns, forms, place) for item, place in _placed(line)] for line in plan.lines]
+        types = {column.name: column.type for column in plan.source.columns}
+        inputs = inputs or Inputs()
+        self._fields = [
+            [_Field(item, columns, forms, place, inputs, types) for item, place in _placed(line)] for line in plan.lines
+        ]
 
     def map(self, documents: Sequence[Document]) -> MappedBatch:
         """Give the batch to send. `parts` of a document with a problem hold what could be mapped of it."""
@@ -143,6 +155,26 @@ def withdraw(plan: Plan, batch: MappedBatch, stopped: Mapping[int, Bucket]) -> N
         batch.verdicts[index] = bucket
 
 
+def joined(batches: Sequence[MappedBatch]) -> MappedBatch:
+    """Put consecutive mapped batches together into one segment."""
+    if len(batches) == 1:
+        return batches[0]
+    whole = batches[0]
+    all_documents = list(whole.documents)
+    for batch in batches[1:]:
+        shift = len(all_documents)
+        all_documents += batch.documents
+        whole.verdicts += batch.verdicts
+        whole.problems |= {index + shift: problem for index, problem in batch.problems.items()}
+        whole.parts |= {index + shift: parts for index, parts in batch.parts.items()}
+        for line, more in zip(whole.lines, batch.lines, strict=True):
+            line.records += more.records
+            line.owners += [owner + shift for owner in more.owners]
+            line.restricted += more.restricted
+    whole.documents = all_documents
+    return whole
+
+
 def part(line: Line, record: Record) -> dict[str, Any]:
     """Give one mapped record as the ledger keeps it for repair."""
     return {
@@ -182,19 +214,56 @@ def _faulted(fault: Fault) -> Problem:
     )
 
 
+def _table_of(spec: FieldMap, inputs: Inputs) -> Table | None:
+    """Give the table of a translated field that says all it needs."""
+    if spec.column_type is not ColumnType.TRANSLATION or not spec.value or not spec.translation:
+        return None
+    if not spec.translation.table:
+        return None
+    table = inputs.tables.get(spec.translation.table)
+    if table is None:
+        raise DefinitionError(
+            f"The translation table of {spec.target} no longer exists. Choose another one in the mapping.",
+            code="definition.translation",
+            where=Where(stage="map", column=spec.target),
+        )
+    return table
+
+
 class _Field:
     """One target field of a line, ready to be computed for many records at once."""
 
-    def __init__(self, spec: FieldMap, columns: Sequence[str], forms: dict[str, str], place: int) -> None:
+    def __init__(
+        self,
+        spec: FieldMap,
+        columns: Sequence[str],
+        forms: dict[str, str],
+        place: int,
+        inputs: Inputs,
+        types: dict[str, ValueType],
+    ) -> None:
         self._spec = spec
         self._place = place
         self._source = -1
         form = spec.format
-        if spec.column_type is ColumnType.SOURCE_COLUMN and spec.value:
-            self._source = columns.index(spec.value)
-            form = form or forms.get(spec.value, "")
+        self._table = _table_of(spec, inputs)
+        if spec.column and (self._table or spec.column_type is not ColumnType.TRANSLATION):
+            self._source = columns.index(spec.column)
+            form = form or forms.get(spec.column, "")
         self._convert = converter(spec.type, form)
+        # What a table says is not written in the form of the source's column.
+        self._convert_translated = converter(spec.type, spec.format)
+        self._variables = inputs.variables
+        self._variable = spec.value if spec.column_type is ColumnType.GLOBAL_VARIABLE else ""
+        if self._variable and self._variable not in inputs.variables.names:
+            raise DefinitionError(
+                f"{spec.target} takes {self._variable}, and there is no such global variable. Correct it in the mapping.",
+                code="definition.variable",
+                where=Where(stage="map", column=spec.target),
+            )
         self._constant: Any = None
+        if spec.column_type is ColumnType.DATE_CALCULATION:
+            self._calculate_dates(spec, forms, types, inputs)
         if spec.column_type is ColumnType.CONSTANT:
             try:
                 self._constant = self._convert(spec.value) if self._convert else spec.value
@@ -205,16 +274,52 @@ class _Field:
                     where=Where(stage="map", column=spec.target),
                 ) from None
 
+    def _calculate_dates(
+        self, spec: FieldMap, forms: dict[str, str], types: dict[str, ValueType], inputs: Inputs
+    ) -> None:
+        """Have source dates calculated as they are converted; one of the start of the run is calculated once."""
+        if spec.type not in DATED:
+            raise DefinitionError(
+                f"{spec.target} is {spec.type}, and a date calculation gives a date. Correct it in the mapping.",
+                code="definition.date",
+                where=Where(stage="map", column=spec.target),
+            )
+        how = spec.date or DateCalculation()
+        if how.of_start:
+            try:
+                self._constant = calculator(how, spec.type, lambda start: start)(inputs.started_at)
+            except ValueError as error:
+                raise DefinitionError(
+                    f"{spec.target} is not {error}. Correct it in the mapping.",
+                    code="definition.date",
+                    where=Where(stage="map", column=spec.target),
+                ) from None
+        else:
+            kind = ValueType.DATE if types.get(spec.column) is ValueType.DATE else ValueType.DATETIME
+            read = converter(kind, spec.format or forms.get(spec.column, ""))
+            assert read is not None
+            self._convert = calculator(how, spec.type, read)
+
+    @property
+    def _name(self) -> str:
+        """What a problem with a value is told of: where it comes from, if that has a name."""
+        return self._spec.value if self._source >= 0 or self._variable else self._spec.target
+
     def column(self, cut: _Cut, problems: dict[int, Problem]) -> list[Any]:
         """Give this field's value for every record; what does not fit is None and a problem of its document."""
         raw: list[Any]
-        if self._source >= 0:
+        if self._table is not None:
+            values = self._translated(self._table, cut, problems)
+        elif self._source >= 0:
             source = self._source
             raw = [row[source] for row in cut.rows]
             values = self._converted(raw, cut, problems) if self._convert else raw
         elif self._place >= 0:
             place = self._place
             raw = [computed[place] for computed in cut.computed]
+            values = self._converted(raw, cut, problems) if self._convert else list(map(as_text, raw))
+        elif self._variable:
+            raw = [self._variables.value(self._variable)] * len(cut.rows)
             values = self._converted(raw, cut, problems) if self._convert else list(map(as_text, raw))
         else:
             values = raw = [self._constant] * len(cut.rows)
@@ -228,14 +333,62 @@ class _Field:
         try:
             return list(map(convert, raw))
         except ValueError:
-            return [self._one(value, index, cut, problems) for index, value in enumerate(raw)]
+            return [self._one(value, index, cut, problems, convert) for index, value in enumerate(raw)]
 
-    def _one(self, value: Any, index: int, cut: _Cut, problems: dict[int, Problem]) -> Any:
-        assert self._convert is not None
+    def _translated(self, table: Table, cut: _Cut, problems: dict[int, Problem]) -> list[Any]:
+        """Give what the table makes of each value, exactly as it is written there; blank is a value like any other."""
+        source = self._source
+        found = [table.rows.get(row[source]) for row in cut.rows]
+        if self._convert_translated is None and None not in found:
+            return found
+        values = []
+        for index, value in enumerate(found):
+            if value is None:
+                values.append(self._unmatched(table, cut.rows[index][source], index, cut, problems))
+            else:
+                values.append(self._one(value, index, cut, problems, self._convert_translated, table.name))
+        return values
+
+    def _unmatched(self, table: Table, value: str, index: int, cut: _Cut, problems: dict[int, Problem]) -> Any:
+        assert self._spec.translation is not None
+        match self._spec.translation.no_match:
+            case NoMatch.KEEP:
+                return self._one(value, index, cut, problems, self._convert)
+            case NoMatch.BLANK:
+                return self._one("", index, cut, problems, self._convert)
+            case NoMatch.DEFAULT:
+                return self._one(
+                    self._spec.translation.default, index, cut, problems, self._convert_translated, table.name
+                )
+        column, number = self._spec.column, cut.numbers[index]
+        what = f"“{value[:SHOWN]}” in {column} of row {number}" if value else f"The blank {column} of row {number}"
+        problems.setdefault(
+            cut.owners[index],
+            Problem(
+                sentence=f"{what} is not in the translation table {table.name}.",
+                cause=f"{column} holds what the translation table {table.name} does not have",
+                code="record.translation",
+                where=Where(stage="map", column=column),
+            ),
+        )
+        return None
+
+    def _one(
+        self,
+        value: Any,
+        index: int,
+        cut: _Cut,
+        problems: dict[int, Problem],
+        convert: Convert | None,
+        by: str = "",
+    ) -> Any:
+        """Convert one value; `by` names the table that made it of what stands in the source."""
+        if convert is None:
+            return value
         try:
-            return self._convert(value)
+            return convert(value)
         except ValueError as error:
-            name = self._spec.value if self._source >= 0 else self._spec.target
+            name = f"{self._name} (translated by {by})" if by else self._name
             shown = value if isinstance(value, str) else as_text(value)
             problems.setdefault(
                 cut.owners[index],
@@ -243,7 +396,7 @@ class _Field:
                     sentence=f"“{str(shown)[:SHOWN]}” in {name} of row {cut.numbers[index]} is not {error}.",
                     cause=f"{name} is not {error}",
                     code="record.type",
-                    where=Where(stage="map", column=name),
+                    where=Where(stage="map", column=self._name),
                 ),
             )
             return None
@@ -251,7 +404,7 @@ class _Field:
     def _demand(self, values: list[Any], cut: _Cut, problems: dict[int, Problem]) -> None:
         for index, value in enumerate(values):
             if value is None or (isinstance(value, str) and not value.strip()):
-                name = self._spec.value if self._source >= 0 else self._spec.target
+                name = self._name
                 problems.setdefault(
                     cut.owners[index],
                     Problem(

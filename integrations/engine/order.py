@@ -5,14 +5,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from integrations.engine.plan import Plan, Stage, Task
-from integrations.engine.variables import mentioned
+from integrations.engine.plan import DOCUMENT_STAGES, Plan, Stage, Task, TaskType
+from integrations.engine.variables import ASKS_THE_RUN as TEXT_ASKS_THE_RUN
+from integrations.engine.variables import IN_TEXT, mentioned
 
 HANDED_ON = re.compile(r"\bthis\b(?!\s*\.\s*\w)|\b(eval|Function|constructor)\b|\\")
 """`this` without a name behind it: a script that hands it on, or computes the name, may look at anything."""
 WRITES = re.compile(r"\bGBL_\w+\s*([+\-*/%&|^?<>]{0,3}=(?!=)|\+\+|--)|(\+\+|--)\s*this\s*\.\s*GBL_")
 """An assignment to a variable. What is inside one cannot be changed: lists and objects are frozen there."""
 ASKS_THE_RUN = re.compile(r"\bthis\s*\.\s*run\b")
+SEES_OTHER_SYSTEMS = frozenset({TaskType.RUN_SQL, TaskType.CALL_HTTP, TaskType.VALIDATION, TaskType.RUN_INTEGRATION})
+"""What such a task finds there may be what the document before it left there."""
 POST = (Stage.DOCUMENT_POST_SUCCESS, Stage.DOCUMENT_POST_FAILURE)
 
 
@@ -32,16 +35,25 @@ def order_of(plan: Plan) -> Order:
     """Say how the documents of `plan` go, and why."""
     before = [*plan.line_scripts, *_texts(plan.tasks_at(Stage.DOCUMENT_PRE))]
     sets = any(task.variable for task in plan.tasks_at(Stage.DOCUMENT_PRE))
-    writes = sets or any(WRITES.search(text) or HANDED_ON.search(text) for text in before)
+    writes = sets or any(map(_may_write, before))
     return replace(_together(plan), writes_before_sending=writes)
 
 
 def _together(plan: Plan) -> Order:
     pre = _texts(plan.tasks_at(Stage.DOCUMENT_PRE))
     post = _texts(task for stage in POST for task in plan.tasks_at(stage))
-    lines = plan.line_scripts
-    if not pre and not post:
-        if not lines:
+    tasks = [task for task in plan.active_tasks if task.stage in DOCUMENT_STAGES]
+    if outside := next((task for task in tasks if task.type in SEES_OTHER_SYSTEMS), None):
+        return Order(
+            map_singly=True,
+            send_singly=True,
+            reason=f"Document by document: {outside.name} may see what a document before it left in another system.",
+        )
+    scripts, lines = plan.line_scripts, [*plan.line_scripts, *plan.mapped_variables]
+    # A field of a variable is read behind the scripts of its batch, so that one of a later document must not write it.
+    shared_in_lines = _shared(plan.mapped_variables, filter(_may_write, scripts))
+    if not pre and not post and not shared_in_lines:
+        if not scripts:
             return Order(reason="No script: documents are mapped and sent in batches.")
         return Order(reason="No task stands between documents, so whole batches cross to the scripts.")
     if any(map(may_look_at_the_run, post)):
@@ -61,6 +73,12 @@ def _together(plan: Plan) -> Order:
             map_singly=True,
             reason=f"Mapped document by document: its tasks and scripts share {shared}. Sent in batches.",
         )
+    if shared_in_lines:
+        return Order(
+            map_singly=True,
+            reason=f"Mapped document by document: scripts write what a field takes ({shared_in_lines}). "
+            "Sent in batches.",
+        )
     return Order(reason="Sent in batches, followed up in order: no task writes what a later document reads.")
 
 
@@ -69,14 +87,25 @@ def may_look_at_the_run(script: str) -> bool:
     return bool(ASKS_THE_RUN.search(script) or HANDED_ON.search(script))
 
 
+def _may_write(script: str) -> bool:
+    """True when a script may change a variable."""
+    return bool(WRITES.search(script) or HANDED_ON.search(script))
+
+
 def _texts(tasks: Iterable[Task]) -> list[str]:
-    """Everything of these tasks that may name a variable."""
-    return [
-        text
-        for task in tasks
-        for text in (task.condition, task.script, f"[{task.variable}]" if task.variable else "", task.value)
-        if text
-    ]
+    """Everything of these tasks that may name a variable, or that reads or writes as if it did."""
+    return [text for task in tasks for text in (*task.scripts, _beside_scripts(task)) if text]
+
+
+def _beside_scripts(task: Task) -> str:
+    """Say as a script would what the rest of a task reads and writes; its words mean nothing here."""
+    names = [f"[{task.variable}]"] if task.variable else []
+    names += [found[0] for text in task.texts for found in IN_TEXT.finditer(text)]
+    if any(map(TEXT_ASKS_THE_RUN.search, task.texts)):
+        names.append("this.run")
+    if task.hand_back:
+        names.append("this")
+    return " ".join(names)
 
 
 def _shared(readers: Iterable[str], writers: Iterable[str]) -> str:

@@ -27,6 +27,38 @@ class ColumnType(StrEnum):
     SOURCE_COLUMN = "source_column"
     CALCULATION = "calculation"
     CONSTANT = "constant"
+    GLOBAL_VARIABLE = "global_variable"
+    TRANSLATION = "translation"
+    DATE_CALCULATION = "date_calculation"
+
+
+class NoMatch(StrEnum):
+    """What becomes of a value that a translation table has no row for."""
+
+    ERROR = "error"
+    KEEP = "keep"
+    BLANK = "blank"
+    DEFAULT = "default"
+
+
+READS_A_COLUMN = frozenset({ColumnType.SOURCE_COLUMN, ColumnType.TRANSLATION, ColumnType.DATE_CALCULATION})
+
+
+class DateUnit(StrEnum):
+    """What a date is moved by."""
+
+    DAYS = "days"
+    WEEKS = "weeks"
+    MONTHS = "months"
+    YEARS = "years"
+
+
+class DayOfMonth(StrEnum):
+    """The day that a moved date goes to."""
+
+    SAME = "same"
+    FIRST = "first"
+    LAST = "last"
 
 
 class Aggregate(StrEnum):
@@ -62,12 +94,33 @@ class Stage(StrEnum):
     INTEGRATION_POST_ALWAYS = "integration_post_always"
 
 
+DOCUMENT_STAGES = frozenset({Stage.DOCUMENT_PRE, Stage.DOCUMENT_POST_SUCCESS, Stage.DOCUMENT_POST_FAILURE})
+EVERYTHING_SENT = frozenset(
+    {Stage.INTEGRATION_POST_SUCCESS, Stage.INTEGRATION_POST_FAILURE, Stage.INTEGRATION_POST_ALWAYS}
+)
+
+
 class TaskType(StrEnum):
     """What a task does."""
 
     RUN_SCRIPT = "run_script"
     RUN_INTEGRATION = "run_integration"
+    SEND_EMAIL = "send_email"
+    RUN_SQL = "run_sql"
+    CALL_HTTP = "call_http"
+    VALIDATION = "validation"
     SET_VARIABLE = "set_variable"
+
+
+VALIDATES_AT = frozenset({Stage.INTEGRATION_PRE, Stage.VALIDATION, Stage.DOCUMENT_PRE})
+"""Where a validation may stand: while what it finds wrong can still be kept from being sent."""
+
+
+class Expects(StrEnum):
+    """What the query of a validation has to give."""
+
+    ROW = "row"
+    NO_ROW = "no_row"
 
 
 class ParentData(StrEnum):
@@ -143,8 +196,28 @@ class DestinationSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Translation:
+    """How a translated field finds its value: the public id of the table, and what becomes of what is not in it."""
+
+    table: str = ""
+    no_match: NoMatch = NoMatch.ERROR
+    default: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DateCalculation:
+    """How a date is calculated: from the start of the run (`of_start`) or a source column, moved by `amount`."""
+
+    of_start: bool = False
+    amount: int = 0
+    unit: DateUnit = DateUnit.DAYS
+    day: DayOfMonth = DayOfMonth.SAME
+
+
+@dataclass(frozen=True, kw_only=True)
 class FieldMap:
-    """One target field. `value` is a column name, a script body or the constant itself, by `column_type`."""
+    """One target field. `value` is, by `column_type`, a column name, a script body, the constant itself or the name of
+    a global variable. A translated field has its `translation` besides the column, a calculated date its `date`."""
 
     target: str
     column_type: ColumnType = ColumnType.SOURCE_COLUMN
@@ -152,6 +225,13 @@ class FieldMap:
     type: ValueType = ValueType.TEXT
     format: str = ""
     required: bool = False
+    translation: Translation | None = None
+    date: DateCalculation | None = None
+
+    @property
+    def column(self) -> str:
+        """The source column that this field reads, or ""."""
+        return self.value if self.column_type in READS_A_COLUMN else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +260,14 @@ class Task:
     `script` is the body of a *Run Script* task; `variable` and `value` belong to *Set Variable*, whose value may name
     other variables as `[GBL_NAME]`. *Run Integration* names a process by its public id; the child reads `parent_data`,
     takes the parent's variables with `use_variables` and hands its own back with `hand_back`.
+    *Send E-mail* sends `text` to the addresses in `to` and `cc`, with the failed documents if `attach_failed`.
+
+    *Run SQL* executes `statement` at `connection`; `variable` takes the first value it gives, if there is one.
+
+    *Call HTTP* sends `body` to `path` at `connection` and goes well for the `expected` statuses; `variable` takes the
+    answer's body. *Validation* asks the query `statement` at `connection`, and fails unless it gives what it `expects`.
+
+    Texts that are no scripts may hold names in brackets (`engine.variables.filled`).
     """
 
     name: str
@@ -196,6 +284,28 @@ class Task:
     parent_data: ParentData = ParentData.NONE
     use_variables: bool = False
     hand_back: bool = False
+    to: str = ""
+    cc: str = ""
+    subject: str = ""
+    text: str = ""
+    attach_failed: bool = False
+    connection: str = ""
+    statement: str = ""
+    method: str = "POST"
+    path: str = ""
+    body: str = ""
+    expected: str = ""
+    expects: Expects = Expects.ROW
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        return (self.condition, self.script)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What is filled in when the task is done."""
+        email = (self.to, self.cc, self.subject, self.text)
+        return (self.value, *email, self.statement, self.path, self.body)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,6 +354,22 @@ class Plan:
         return tuple(script for script in found if script)
 
     @property
+    def fields(self) -> tuple[FieldMap, ...]:
+        """The mapped fields of all lines."""
+        return tuple(item for line in self.lines for item in line.fields)
+
+    @property
+    def mapped_variables(self) -> tuple[str, ...]:
+        """The global variables that fields take their values from."""
+        return tuple(f.value for f in self.fields if f.column_type is ColumnType.GLOBAL_VARIABLE and f.value)
+
+    @property
+    def translations(self) -> tuple[Translation, ...]:
+        """How the translated fields find their values."""
+        found = (f.translation for f in self.fields if f.column_type is ColumnType.TRANSLATION)
+        return tuple(item for item in found if item is not None)
+
+    @property
     def active_tasks(self) -> tuple[Task, ...]:
         return tuple(task for task in self.tasks if task.enabled)
 
@@ -288,8 +414,16 @@ def _line(data: Mapping[str, Any]) -> Line:
 
 
 def _field(data: Mapping[str, Any]) -> FieldMap:
+    translation, date = data.get("translation"), data.get("date")
     return FieldMap(
-        **{**data, "column_type": ColumnType(data["column_type"]), "type": ValueType(data.get("type", "text"))}
+        **{
+            **data,
+            "column_type": ColumnType(data["column_type"]),
+            "type": ValueType(data.get("type", "text")),
+            "translation": translation and Translation(**{**translation, "no_match": NoMatch(translation["no_match"])}),
+            "date": date
+            and DateCalculation(**{**date, "unit": DateUnit(date["unit"]), "day": DayOfMonth(date["day"])}),
+        }
     )
 
 
@@ -300,6 +434,7 @@ def _task(data: Mapping[str, Any]) -> Task:
         "on_success": Then,
         "on_failure": Then,
         "parent_data": ParentData,
+        "expects": Expects,
     }
     given: dict[str, Any] = {name: words[name](value) if name in words else value for name, value in data.items()}
     return Task(**given)

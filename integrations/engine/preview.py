@@ -7,7 +7,9 @@ from typing import Any
 
 from integrations.engine.batch import Bucket, Document, MappedBatch, Problem, Row, RowBatch
 from integrations.engine.group import documents
-from integrations.engine.mapping import Mapper
+from integrations.engine.inputs import Inputs
+from integrations.engine.mapping import Mapper, joined
+from integrations.engine.order import order_of
 from integrations.engine.plan import Plan
 from integrations.engine.ports import Scripts, Source
 from integrations.engine.survey import survey
@@ -41,12 +43,16 @@ class Preview:
     documents: Sequence[PreviewDocument]
 
 
-def preview(plan: Plan, source: Source, scripts: Scripts | None, *, rows: int = 50) -> Preview:
+def preview(
+    plan: Plan, source: Source, scripts: Scripts | None, *, inputs: Inputs | None = None, rows: int = 50
+) -> Preview:
     """Compute what the first `rows` rows would become. Raises what a run would fail with before it sends."""
     sample = _FirstRows(source, rows)
     seen = survey(plan, sample)
     found = list(documents(plan, sample, seen))
-    batch = Mapper(plan, seen.columns, scripts).map(found)
+    mapper = Mapper(plan, seen.columns, scripts, inputs)
+    step = 1 if order_of(plan).map_singly else max(len(found), 1)
+    batch = joined([mapper.map(found[at : at + step]) for at in range(0, max(len(found), 1), step)])
     return Preview(
         columns=seen.columns,
         rows=[row for part in sample.read() for row in part.rows],

@@ -1,7 +1,7 @@
-"""Segments: documents cut to the size of one delivery, their mapped batches joined, and parted where a delivery ended."""
+"""Segments: documents cut to the size of one delivery, and a mapped batch parted where a delivery ended."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 
 from integrations.engine.batch import Document, LineRecords, MappedBatch
@@ -20,26 +20,6 @@ def cut(found: Iterator[Document], most: int) -> list[Document]:
         if chars > SEGMENT_CHARS:
             break
     return segment
-
-
-def joined(batches: Sequence[MappedBatch]) -> MappedBatch:
-    """Put consecutive mapped batches together into one segment."""
-    if len(batches) == 1:
-        return batches[0]
-    whole = batches[0]
-    all_documents = list(whole.documents)
-    for batch in batches[1:]:
-        shift = len(all_documents)
-        all_documents += batch.documents
-        whole.verdicts += batch.verdicts
-        whole.problems |= {index + shift: problem for index, problem in batch.problems.items()}
-        whole.parts |= {index + shift: parts for index, parts in batch.parts.items()}
-        for line, more in zip(whole.lines, batch.lines, strict=True):
-            line.records += more.records
-            line.owners += [owner + shift for owner in more.owners]
-            line.restricted += more.restricted
-    whole.documents = all_documents
-    return whole
 
 
 def parted(batch: MappedBatch, at: int) -> tuple[MappedBatch, MappedBatch]:

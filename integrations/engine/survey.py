@@ -16,7 +16,7 @@ from typing import IO
 
 from integrations.engine.errors import DefinitionError, SourceError, Where
 from integrations.engine.keys import Keys, kept
-from integrations.engine.plan import ColumnType, Plan
+from integrations.engine.plan import Plan
 from integrations.engine.ports import Source
 
 PARTITIONS = 64
@@ -139,8 +139,8 @@ def needed(plan: Plan) -> dict[str, str]:
     uses = dict.fromkeys(plan.key_fields, "a key field")
     for line in plan.lines:
         for item in line.fields:
-            if item.column_type is ColumnType.SOURCE_COLUMN and item.value:
-                uses.setdefault(item.value, f"the source of {item.target} on the line {line.name}")
+            if item.column:
+                uses.setdefault(item.column, f"the source of {item.target} on the line {line.name}")
         for name in line.aggregates:
             uses.setdefault(name, f"grouped on the line {line.name}")
     return uses | {c.name: uses.get(c.name, "a column of the source") for c in plan.source.columns}

@@ -1,11 +1,20 @@
 """The run's own copy of the global variables: scripts and tasks read and write it, nobody else sees it."""
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 NAME = re.compile(r"GBL_[A-Z0-9_]+")
 IN_TEXT = re.compile(r"\[(GBL_[A-Z0-9_]+)\]")
+IN_BRACKETS = re.compile(r"\[(GBL_[A-Z0-9_]+|run\.[A-Za-z]+|_\w+)\]")
+"""A variable, a fact of the run, or a column of the document, as texts of tasks name them."""
+FACTS = (
+    *("number", "name", "process", "company", "user", "startedAt", "stage"),
+    *("read", "created", "updated", "unchanged", "restricted", "failed", "unknown", "held", "lastError"),
+)
+"""What a run says of itself: `this.run.number` in a script, `[run.number]` in a text."""
+ASKS_THE_RUN = re.compile(r"\[run\.[A-Za-z]+\]")
 
 
 class Variables:
@@ -23,6 +32,10 @@ class Variables:
         """Give the values as they are now."""
         return dict(self._values)
 
+    def value(self, name: str) -> Any:
+        """Give one value as it is now. A name that the run does not have is a `KeyError`."""
+        return self._values[name]
+
     def update(self, values: Mapping[str, Any]) -> None:
         """Take these values over. A name that the run does not have is a mistake of the caller."""
         unknown = values.keys() - self._values.keys()
@@ -35,6 +48,16 @@ class Variables:
     def filled_in(self, text: str) -> str:
         """Give `text` with every `[GBL_NAME]` replaced by its value; an unknown name stays as it is."""
         return IN_TEXT.sub(lambda found: str(self._values.get(found[1], found[0])), text)
+
+
+def text_of(value: Any) -> str:
+    """Give a value as text has it: text as it is, nothing as nothing, anything else as JSON."""
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def filled(text: str, values: Mapping[str, Any], form: Callable[[Any], str] = text_of) -> str:
+    """Give `text` with every `[name]` that has a value replaced by it, in its `form`; the others stay as they are."""
+    return IN_BRACKETS.sub(lambda found: form(values[found[1]]) if found[1] in values else found[0], text)
 
 
 def mentioned(texts: Iterable[str]) -> frozenset[str]:

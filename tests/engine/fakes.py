@@ -7,6 +7,7 @@ from typing import Any
 from integrations.engine.batch import Bucket, Delivery, Document, MappedBatch, Problem, Row, RowBatch
 from integrations.engine.errors import TransientError
 from integrations.engine.execute import Outcome, execute
+from integrations.engine.inputs import Inputs
 from integrations.engine.plan import (
     Aggregate,
     Column,
@@ -19,6 +20,7 @@ from integrations.engine.plan import (
     Stage,
 )
 from integrations.engine.ports import Computed, Fault, Position, Segment, Settled, Stop, TaskEnd, TaskResult, Ticket
+from integrations.engine.variables import Variables
 
 
 class Cut(BaseException):
@@ -222,7 +224,11 @@ def run(plan: Plan, source: Rows, world: World, ledger: Ledger, **ports: Any) ->
         scripts=ports.get("scripts"),
         journal=ledger,
         tasks=ports.get("tasks", Hooks()),
-        variables=ports.get("variables"),
+        inputs=Inputs(
+            variables=ports.get("variables") or Variables(),
+            tables=ports.get("tables", {}),
+            started_at=ports.get("started_at"),
+        ),
         ticket_for=lambda segment: Ticket(run="r", token="t", epoch=1, segment=segment),
         wait=lambda seconds: None,
     )

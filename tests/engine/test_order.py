@@ -1,5 +1,8 @@
 """Whether documents may go together, and the sentence that says why not."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from integrations.engine.order import order_of
@@ -9,8 +12,10 @@ from tests.engine.fakes import customers
 PRE, POST, FAILURE = Stage.DOCUMENT_PRE, Stage.DOCUMENT_POST_SUCCESS, Stage.DOCUMENT_POST_FAILURE
 
 
-def plan_with(*tasks: tuple[Stage, str], calculation: str = "", restriction: str = "") -> Plan:
+def plan_with(*tasks: tuple[Stage, str], calculation: str = "", restriction: str = "", takes: str = "") -> Plan:
     fields = (FieldMap(target="number", value="Number"),)
+    if takes:
+        fields += (FieldMap(target="taken", column_type=ColumnType.GLOBAL_VARIABLE, value=takes),)
     if calculation:
         fields += (FieldMap(target="name", column_type=ColumnType.CALCULATION, value=calculation),)
     made = tuple(
@@ -41,6 +46,15 @@ def plan_with(*tasks: tuple[Stage, str], calculation: str = "", restriction: str
         # A task before the document shares a variable with its scripts: mapped one by one, sent together.
         (plan_with((PRE, "this.GBL_A = 1; return true;"), calculation="return this.GBL_A;"), 1, 0),
         (plan_with((PRE, "this.GBL_B = 1; return true;"), calculation="return this.GBL_A;"), 0, 0),
+        # A field takes what a task or a script of another document writes.
+        (plan_with(takes="GBL_A"), 0, 0),
+        (plan_with((POST, "this.GBL_A = 1; return true;"), takes="GBL_A"), 1, 1),
+        (plan_with((POST, "this.GBL_B = 1; return true;"), takes="GBL_A"), 0, 0),
+        (plan_with((PRE, "this.GBL_A = 1; return true;"), takes="GBL_A"), 1, 0),
+        (plan_with(calculation="return this.GBL_A;", takes="GBL_A"), 0, 0),
+        (plan_with(calculation="this.GBL_A = this._Name; return 1;", takes="GBL_A"), 1, 0),
+        (plan_with(restriction="set(this); return true;", takes="GBL_A"), 1, 0),
+        (plan_with((POST, "return true;"), calculation="this.GBL_A = 1; return 1;", takes="GBL_A"), 1, 0),
     ],
 )
 def test_documents_go_together_only_where_nobody_can_tell(plan: Plan, map_singly: bool, send_singly: bool) -> None:
@@ -53,6 +67,33 @@ def test_a_task_that_is_switched_off_holds_nobody_up() -> None:
     off = Task(name="T", type=TaskType.RUN_SCRIPT, stage=POST, script="this.GBL_A = 1;", enabled=False)
     assert not order_of(plan_with(calculation="return this.GBL_A;")).send_singly
     assert not order_of(customers(tasks=(off,))).send_singly
+
+
+def beside_scripts(stage: Stage, **parts: Any) -> Plan:
+    task = Task(name="T", stage=stage, **{"type": TaskType.SEND_EMAIL, **parts})
+    plan = plan_with(calculation="return this.GBL_A;")
+    return replace(plan, tasks=(task,))
+
+
+@pytest.mark.parametrize(
+    ("plan", "send_singly"),
+    [
+        # The words of a text mean nothing, and what it reads is no harm behind a document.
+        (beside_scripts(POST, to="a@x.test", text="this, eval \\ and [GBL_B]"), False),
+        (beside_scripts(POST, to="a@x.test", text="[run.failed] failed"), True),
+        (beside_scripts(POST, type=TaskType.SET_VARIABLE, variable="GBL_A"), True),
+        (beside_scripts(POST, type=TaskType.SET_VARIABLE, variable="GBL_B"), False),
+        (beside_scripts(POST, type=TaskType.RUN_INTEGRATION, integration="x", hand_back=True), True),
+        # What it sees in another system may be what the document before it left there.
+        (beside_scripts(POST, type=TaskType.RUN_INTEGRATION, integration="x"), True),
+        (beside_scripts(PRE, type=TaskType.VALIDATION, statement="SELECT 1"), True),
+        (beside_scripts(POST, type=TaskType.RUN_SQL, statement="SELECT 1", variable="GBL_B"), True),
+        (beside_scripts(PRE, type=TaskType.CALL_HTTP, path="x"), True),
+        (beside_scripts(Stage.VALIDATION, type=TaskType.VALIDATION, statement="SELECT 1"), False),
+    ],
+)
+def test_tasks_without_a_script_are_seen_to_read_and_write(plan: Plan, send_singly: bool) -> None:
+    assert order_of(plan).send_singly is send_singly, order_of(plan).reason
 
 
 def test_the_reason_names_the_variable() -> None:

@@ -47,7 +47,7 @@ class QuerySource:
                 found = cursor.fetchmany(ROWS)
                 if not found:
                     return
-                rows: list[Row] = [[_text(value) for value in row] for row in found]
+                rows: list[Row] = [[as_text(value) for value in row] for row in found]
                 yield RowBatch(rows=rows, first_row=first_row)
                 first_row += len(rows)
         except self._system.errors as error:
@@ -84,7 +84,7 @@ class QuerySource:
             if self._interrupted:
                 raise SourceError("The query was given up before it began.", code="sql.interrupted")
             try:
-                self._cursor = self._system.stream(self._connection, self._query, is_over=self._is_over)
+                self._cursor = self._system.stream(self._connection, self._query, (), is_over=self._is_over)
             except self._system.errors as error:
                 self.close()
                 raise self._failed(error) from error
@@ -111,7 +111,7 @@ class QuerySource:
         return SourceError(f"The query is refused: {said}. Correct it on the Source tab.", code="sql.query")
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Give a value as a source column holds it. No value is blank text."""
     if value is None:
         return ""

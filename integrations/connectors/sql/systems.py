@@ -77,7 +77,11 @@ class System(ABC):
         """Say whether the statement may do better later: a lock, a lost connection, a restart."""
 
     @abstractmethod
-    def stream(self, connection: Any, query: str, *, is_over: Callable[[], bool]) -> Any:
+    def execute(self, connection: Any, statement: str, values: Sequence[Any]) -> Any:
+        """Execute one statement within the transaction that was begun, which it cannot end; give its cursor."""
+
+    @abstractmethod
+    def stream(self, connection: Any, query: str, values: Sequence[Any], *, is_over: Callable[[], bool]) -> Any:
         """Run a query, one that only reads, and give a cursor that does not hold all of its rows.
 
         A database in this process asks `is_over` now and then, and ends the query when it is.
@@ -178,10 +182,17 @@ class Sqlite(System):
             word in str(error) for word in ("locked", "busy", "disk I/O error", "unable to open", "full")
         )
 
-    def stream(self, connection: Any, query: str, *, is_over: Callable[[], bool]) -> Any:
+    def execute(self, connection: Any, statement: str, values: Sequence[Any]) -> Any:
+        connection.set_authorizer(_stays_here)
+        try:
+            return connection.execute(statement, values)
+        finally:
+            connection.set_authorizer(None)
+
+    def stream(self, connection: Any, query: str, values: Sequence[Any], *, is_over: Callable[[], bool]) -> Any:
         connection.set_authorizer(_only_reads)
         connection.set_progress_handler(is_over, STEPS_A_LOOK)
-        return connection.execute(query)
+        return connection.execute(query, values)
 
     def interrupt(self, connection: Any) -> None:
         connection.interrupt()
@@ -207,6 +218,15 @@ def _only_reads(action: int, what: str | None, *_: str | None) -> int:
     return sqlite3.SQLITE_DENY
 
 
+def _stays_here(action: int, *_: str | None) -> int:
+    """Let a statement do what it will in its own database: not attach another file, nor end the transaction."""
+    return sqlite3.SQLITE_DENY if action in LEAVES else sqlite3.SQLITE_OK
+
+
+LEAVES = {
+    *(sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA),
+    *(sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT),
+}
 READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 DECLARES_TABLE_FUNCTION = (sqlite3.SQLITE_UPDATE, "sqlite_master")
 """What SQLite asks for when a function such as json_each stands for a table. The connection itself only reads."""
@@ -281,13 +301,20 @@ class Postgres(System):
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, psycopg.OperationalError)
 
-    def stream(self, connection: Any, query: str, *, is_over: Callable[[], bool]) -> Any:
+    def execute(self, connection: Any, statement: str, values: Sequence[Any]) -> Any:
+        # Binary asks for the extended protocol, which takes one statement.
+        cursor = connection.cursor().execute(statement, values or None, binary=True)
+        if connection.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
+            raise psycopg.ProgrammingError("it ends the transaction that it is part of")
+        return cursor
+
+    def stream(self, connection: Any, query: str, values: Sequence[Any], *, is_over: Callable[[], bool]) -> Any:
         connection.execute("BEGIN READ ONLY")
         # A named cursor is declared in the extended protocol, which takes one statement: nothing can end the
         # transaction that only reads.
         cursor = connection.cursor("waybill_rows", scrollable=False)
         try:
-            return cursor.execute(query)
+            return cursor.execute(query, values or None)
         except psycopg.Error:
             cursor.close()
             raise

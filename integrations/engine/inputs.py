@@ -1,0 +1,25 @@
+"""What a run brings to its mapping besides its rows: its variables, its start, and the translation tables it pinned."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from integrations.engine.variables import Variables
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A translation table as a run sees it from its start to its end: what each source value becomes."""
+
+    name: str
+    rows: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """`tables` are known by their public ids, `started_at` is the company's local time. Only `variables` change while
+    the run goes on."""
+
+    variables: Variables = field(default_factory=Variables)
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    started_at: datetime | None = None

@@ -1,0 +1,273 @@
+"""Where the value of a target field comes from: one row for each column type and for each of its ways to end."""
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from integrations.engine.batch import Bucket
+from integrations.engine.errors import DefinitionError
+from integrations.engine.inputs import Inputs, Table
+from integrations.engine.mapping import Mapper
+from integrations.engine.plan import (
+    Column,
+    ColumnType,
+    DateCalculation,
+    DateUnit,
+    DayOfMonth,
+    FieldMap,
+    NoMatch,
+    Plan,
+    SourceSpec,
+    Translation,
+    ValueType,
+)
+from integrations.engine.variables import Variables
+from tests.engine.fakes import Functions, Ledger, Rows, World, customers, run
+
+COLUMNS = ("Number", "Name")
+VALUES = {
+    "GBL_REGION": "North",
+    "GBL_COUNT": 3,
+    "GBL_RATE": "0.5",
+    "GBL_LIST": ["a", 1],
+    "GBL_BLANK": "",
+    "GBL_NO": None,
+}
+
+START = datetime(2026, 1, 31, 14, 30)
+TABLES = {
+    "countries": Table(name="Countries", rows={"DE": "Germany", "FR": "France"}),
+    "with_blank": Table(name="With blank", rows={"": "none", "one": "1"}),
+    "rates": Table(name="Rates", rows={"full": "19.5"}),
+}
+
+
+def mapped(field: FieldMap, *rows: list[str], column: Column | None = None) -> tuple[list[Any], dict[str, str]]:
+    """What a run sends of `field` for these rows, and the sentence of each document that fails."""
+    world, ledger = World(size=100), Ledger()
+    source = SourceSpec(kind="listed", columns=(Column(name="Number"), column or Column(name="Name")))
+    plan = customers(source=source, fields=(FieldMap(target="number", value="Number"), field))
+    plan = Plan.from_json(json.loads(json.dumps(plan.to_json())))
+    outcome = run(
+        plan, Rows(COLUMNS, rows), world, ledger, variables=Variables(VALUES), tables=TABLES, started_at=START
+    )
+    assert ledger.balances(), outcome
+    return [record[1] for segment in world.records for record in segment[0]], ledger.sentences
+
+
+def translated(no_match: NoMatch = NoMatch.ERROR, default: str = "", table: str = "countries", **more: Any) -> FieldMap:
+    how = Translation(table=table, no_match=no_match, default=default)
+    return FieldMap(target="field", column_type=ColumnType.TRANSLATION, value="Name", translation=how, **more)
+
+
+def variable(name: str, **more: Any) -> FieldMap:
+    return FieldMap(target="field", column_type=ColumnType.GLOBAL_VARIABLE, value=name, **more)
+
+
+@pytest.mark.parametrize(
+    ("field", "sent"),
+    [
+        (FieldMap(target="field", value="Name"), "Anna"),
+        (FieldMap(target="field", column_type=ColumnType.CONSTANT, value=" x "), " x "),
+        (variable("GBL_REGION"), "North"),
+        (variable("GBL_COUNT"), "3"),
+        (variable("GBL_COUNT", type=ValueType.INTEGER), 3),
+        (variable("GBL_RATE", type=ValueType.DECIMAL), Decimal("0.5")),
+        (variable("GBL_LIST"), '["a", 1]'),
+        (variable("GBL_BLANK"), ""),
+        (variable("GBL_BLANK", type=ValueType.DATE), None),
+        (variable("GBL_NO"), None),
+    ],
+)
+def test_a_field_takes_its_value_from_where_its_column_type_says(field: FieldMap, sent: Any) -> None:
+    assert mapped(field, ["1", "Anna"]) == ([sent], {})
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        (
+            variable("GBL_REGION", type=ValueType.INTEGER),
+            "“North” in GBL_REGION of row 1 is not a whole number such as 42.",
+        ),
+        (variable("GBL_BLANK", required=True), "GBL_BLANK is blank in row 1, and field is required."),
+    ],
+)
+def test_a_value_that_does_not_fit_fails_its_document(field: FieldMap, sentence: str) -> None:
+    assert mapped(field, ["1", "Anna"]) == ([], {"1": sentence})
+
+
+def test_a_variable_that_the_run_does_not_have_ends_it_before_anything_is_sent() -> None:
+    with pytest.raises(DefinitionError, match="field takes GBL_GONE, and there is no such global variable"):
+        Mapper(customers(fields=(variable("GBL_GONE"),)), COLUMNS, None, Inputs(variables=Variables(VALUES)))
+
+
+def test_a_field_has_the_value_that_the_scripts_of_its_own_document_left() -> None:
+    variables = Variables({"GBL_SEEN": ""})
+
+    def note(row: list[str]) -> tuple[bool, list[Any]]:
+        variables.update({"GBL_SEEN": row[0]})
+        return True, [row[0]]
+
+    script = FieldMap(
+        target="name", column_type=ColumnType.CALCULATION, value="this.GBL_SEEN = this._Number; return 1;"
+    )
+    plan = customers(fields=(script, variable("GBL_SEEN")))
+    world, ledger = World(size=100, settles=True), Ledger()
+    run(
+        plan,
+        Rows(COLUMNS, [["1", ""], ["2", ""], ["3", ""]]),
+        world,
+        ledger,
+        scripts=Functions(note),
+        variables=variables,
+    )
+    assert world.records == [[[["1", "1"], ["2", "2"], ["3", "3"]]]]
+    assert ledger.counts == {Bucket.CREATED: 3}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sent"),
+    [
+        (translated(), "DE", "Germany"),
+        (translated(table="with_blank"), "", "none"),
+        (translated(table="with_blank", type=ValueType.INTEGER), "one", 1),
+        (translated(NoMatch.KEEP), "de", "de"),
+        (translated(NoMatch.KEEP), "DE ", "DE "),
+        (translated(NoMatch.KEEP), "", ""),
+        (translated(NoMatch.KEEP, type=ValueType.INTEGER), "007", 7),
+        (translated(NoMatch.BLANK), "XX", ""),
+        (translated(NoMatch.BLANK, type=ValueType.INTEGER), "XX", None),
+        (translated(NoMatch.DEFAULT, "Elsewhere"), "XX", "Elsewhere"),
+        (translated(NoMatch.DEFAULT, "Elsewhere"), "", "Elsewhere"),
+        (translated(NoMatch.DEFAULT, "0.5", type=ValueType.DECIMAL), "XX", Decimal("0.5")),
+    ],
+)
+def test_a_translation_matches_exactly_and_does_what_its_rule_says_otherwise(
+    field: FieldMap, value: str, sent: Any
+) -> None:
+    assert mapped(field, ["1", value]) == ([sent], {})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        (translated(), "de", "“de” in Name of row 1 is not in the translation table Countries."),
+        (translated(), "", "The blank Name of row 1 is not in the translation table Countries."),
+        (translated(), " ", "“ ” in Name of row 1 is not in the translation table Countries."),
+        (
+            translated(type=ValueType.DATE),
+            "DE",
+            "“Germany” in Name (translated by Countries) of row 1 is not a date such as 2026-11-24.",
+        ),
+        (translated(NoMatch.BLANK, required=True), "XX", "Name is blank in row 1, and field is required."),
+        (
+            translated(NoMatch.DEFAULT, "x", type=ValueType.INTEGER),
+            "XX",
+            "“x” in Name (translated by Countries) of row 1 is not a whole number such as 42.",
+        ),
+    ],
+)
+def test_a_translation_that_fails_names_value_column_and_table(field: FieldMap, value: str, sentence: str) -> None:
+    assert mapped(field, ["1", value]) == ([], {"1": sentence})
+
+
+def test_a_failed_translation_costs_its_own_document_only() -> None:
+    sent, problems = mapped(translated(), ["1", "DE"], ["2", "XX"], ["3", "FR"])
+    assert sent == ["Germany", "France"] and list(problems) == ["2"]
+
+
+def test_a_kept_value_is_read_in_the_form_of_its_column_and_a_translated_one_is_not() -> None:
+    rate = translated(NoMatch.KEEP, table="rates", type=ValueType.DECIMAL)
+    column = Column(name="Name", type=ValueType.DECIMAL, format=",")
+    assert mapped(rate, ["1", "full"], ["2", "1,5"], column=column) == ([Decimal("19.5"), Decimal("1.5")], {})
+
+
+def test_a_table_that_is_gone_ends_the_run_before_anything_is_sent() -> None:
+    with pytest.raises(DefinitionError, match="The translation table of field no longer exists"):
+        Mapper(customers(fields=(translated(table="gone"),)), COLUMNS, None, Inputs(tables=TABLES))
+
+
+def dated(amount: int = 0, unit: str = "days", day: str = "same", *, start: bool = False, **more: Any) -> FieldMap:
+    how = DateCalculation(of_start=start, amount=amount, unit=DateUnit(unit), day=DayOfMonth(day))
+    parts: dict[str, Any] = {"type": ValueType.DATE, **more}
+    return FieldMap(
+        target="field", column_type=ColumnType.DATE_CALCULATION, value="" if start else "Name", date=how, **parts
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sent"),
+    [
+        (dated(), "2026-11-24", date(2026, 11, 24)),
+        (dated(14), "2026-11-24", date(2026, 12, 8)),
+        (dated(-1, "weeks"), "2026-01-03", date(2025, 12, 27)),
+        (dated(1, "months"), "2026-01-31", date(2026, 2, 28)),
+        (dated(1, "months"), "2028-01-30", date(2028, 2, 29)),
+        (dated(-1, "months"), "2026-03-31", date(2026, 2, 28)),
+        (dated(12, "months"), "2026-12-31", date(2027, 12, 31)),
+        (dated(-11, "months"), "2026-11-24", date(2025, 12, 24)),
+        (dated(1, "years"), "2028-02-29", date(2029, 2, 28)),
+        (dated(-4, "years"), "2028-02-29", date(2024, 2, 29)),
+        (dated(day="first"), "2026-11-24", date(2026, 11, 1)),
+        (dated(day="last"), "2028-02-01", date(2028, 2, 29)),
+        (dated(1, "months", "last"), "2026-01-31", date(2026, 2, 28)),
+        (dated(1, day="first"), "2026-01-31", date(2026, 2, 1)),
+        (dated(1, type=ValueType.TEXT), "2026-12-31", "2027-01-01"),
+        (dated(1, type=ValueType.DATETIME), "2026-12-31", datetime(2027, 1, 1)),
+        (dated(1, type=ValueType.DATETIME), "2026-12-31 23:15:00", datetime(2027, 1, 1, 23, 15)),
+        (dated(1), "2026-12-31 23:15:00", date(2027, 1, 1)),
+        (dated(7), "", None),
+        (dated(7, type=ValueType.TEXT), " ", ""),
+        (dated(start=True), "not read", date(2026, 1, 31)),
+        (dated(1, "months", start=True, type=ValueType.DATETIME), "", datetime(2026, 2, 28, 14, 30)),
+        (dated(day="first", start=True, type=ValueType.TEXT), "", "2026-01-01"),
+    ],
+)
+def test_a_date_is_moved_and_month_ends_clamp(field: FieldMap, value: str, sent: Any) -> None:
+    assert mapped(field, ["1", value]) == ([sent], {})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        (dated(1), "31.12.2026", "is not a date and time such as 2026-11-24 14:30:00."),
+        (dated(1, "years"), "9999-06-01", "is not a date that stays within the years 1 to 9999."),
+        (dated(-3000, "years"), "2026-06-01", "is not a date that stays within the years 1 to 9999."),
+        (dated(1), "9999-12-31", "is not a date that stays within the years 1 to 9999."),
+    ],
+)
+def test_a_date_that_cannot_be_calculated_fails_its_document(field: FieldMap, value: str, sentence: str) -> None:
+    assert mapped(field, ["1", value]) == ([], {"1": f"“{value}” in Name of row 1 {sentence}"})
+
+
+def test_a_blank_date_of_a_required_field_fails_its_document() -> None:
+    sent, problems = mapped(dated(1, required=True), ["1", ""])
+    assert (sent, problems) == ([], {"1": "Name is blank in row 1, and field is required."})
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sent"),
+    [
+        (Column(name="Name", type=ValueType.DATE, format="DMY"), "31.12.2026", date(2027, 1, 1)),
+        (Column(name="Name", format="MM/DD/YYYY"), "12/31/2026", date(2027, 1, 1)),
+        (Column(name="Name", type=ValueType.DATE), "2026-12-31", date(2027, 1, 1)),
+    ],
+)
+def test_a_date_is_read_in_the_form_of_its_column(column: Column, value: str, sent: Any) -> None:
+    assert mapped(dated(1), ["1", value], column=column) == ([sent], {})
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        (dated(type=ValueType.INTEGER), "field is integer, and a date calculation gives a date"),
+        (dated(9_000, "years", start=True), "field is not a date that stays within the years 1 to 9999"),
+    ],
+)
+def test_a_date_calculation_that_can_never_be_ends_the_run(field: FieldMap, sentence: str) -> None:
+    with pytest.raises(DefinitionError, match=sentence):
+        Mapper(customers(fields=(field,)), COLUMNS, None, Inputs(started_at=START))
