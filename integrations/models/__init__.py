@@ -2,10 +2,11 @@
 
 from integrations.models.connection import Connection
 from integrations.models.heartbeat import Heartbeat
-from integrations.models.ledger import DocumentOutcome, LedgerSegment, LogEntry, StageEntry
+from integrations.models.ledger import DocumentOutcome, LedgerSegment, LogEntry, StageEntry, TaskDeed
 from integrations.models.process import Process, ProcessVersion
 from integrations.models.run import Run, RunStatus
 from integrations.models.stored_file import StoredFile
+from integrations.models.translation import TranslationRows, TranslationTable
 from integrations.models.variable import GlobalVariable
 
 __all__ = [
@@ -21,4 +22,7 @@ __all__ = [
     "RunStatus",
     "StageEntry",
     "StoredFile",
+    "TaskDeed",
+    "TranslationRows",
+    "TranslationTable",
 ]

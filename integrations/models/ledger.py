@@ -81,6 +81,25 @@ class StageEntry(CompanyOwned):
         return self.stage
 
 
+class TaskDeed(CompanyOwned):
+    """What a task does outside of Waybill: written before it is done and again after, under the run's fence, so that
+    whoever continues a run knows what not to do a second time."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="deeds")
+    place = models.CharField(max_length=200)
+    """"stage/task", and "/document" (its number) at a document's stage."""
+    done = models.BooleanField(default=False)
+    """False: it was begun, and may have been done."""
+    value = models.JSONField(null=True)
+    """What it gave for the task's variable."""
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["run", "place"], name="one_deed_of_a_place")]
+
+    def __str__(self) -> str:
+        return self.place
+
+
 class LogEntry(CompanyOwned):
     """A line of a run's log, secrets masked before it is written."""
 

@@ -336,6 +336,8 @@ class Run(CompanyOwned):
     """{variable: value} that the run was asked for with."""
     variables = models.JSONField(null=True)
     """The run's own copy of the global variables, as its last segment or task left them. Null before it started."""
+    tables = models.JSONField(default=dict)
+    """{table: {"name", "rows"}}: the rows of each translation table that this run translates by, from start to end."""
     passed = models.JSONField(default=list)
     """The tasks of the integration's stages that are done ("stage/name"): a resumed run does not do them again."""
     task_ends = models.JSONField(default=dict)

@@ -10,11 +10,12 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django_scopes import scope
 
+from integrations.engine.plan import EVERYTHING_SENT, Stage
 from integrations.engine.ports import Stop
 from integrations.models import Process, Run, StoredFile
 from integrations.models.run import Trigger, Waiting
 from integrations.runs.claims import Came, Claim
-from integrations.runs.drain import wait_for_drain
+from integrations.runs.drain import is_draining, wait_for_drain
 from integrations.runs.health import this_worker
 from integrations.runs.journal import RunJournal
 from integrations.runs.perform import carry_out, perform_next
@@ -33,12 +34,13 @@ def perform_child(
     journal: RunJournal,
     rows: Callable[[], StoredFile] | None = None,
     given: Mapping[str, Any] | None = None,
+    stage: Stage = Stage.INTEGRATION_PRE,
 ) -> Run | None:
     """Run `process` as the child of `parent` at the place `key` (task, stage, document) and give the ended run.
 
     A parent that was resumed gets the child it had started before, finished if need be, and never a second one.
     `rows` spools the parent's rows for a child that is new. A parent that is cancelled takes its child along, and
-    starts none. None when the parent should stop first: a child that was begun waits for its return. Raises `Refused` when the process cannot run, or is the parent's own, and `Fenced` when the parent was lost.
+    starts none, but for what it does in every case. None when the parent should stop first: a child that was begun waits for its return. Raises `Refused` when the process cannot run, or is the parent's own, and `Fenced` when the parent was lost.
     """
     if process.pk in _lineage(parent):
         raise Refused(f"{process.name} would start itself for ever. Choose another integration.", code="refused.cycle")
@@ -47,11 +49,16 @@ def perform_child(
             f"{process.name} would be the child of {DEPTH} runs, one inside the other. Start it from one further up.",
             code="refused.depth",
         )
-    if journal.stop() is not None:
+    stop = journal.stop()
+    cancelled = stop is Stop.CANCELLED and stage in EVERYTHING_SENT
+    if cancelled and stage is not Stage.INTEGRATION_POST_ALWAYS:
+        # Nothing is left that could end the run but its tasks: handed back, it would only come here again.
+        raise Refused("This run was cancelled, so it starts no other one.", code="refused.cancelled")
+    if is_draining() if cancelled else stop is not None:
         return None
     child = _child_at(parent, process, key=key, journal=journal, rows=rows, given=given)
     while child.is_open:
-        stop = journal.stop()
+        stop = _stop_since(journal, cancelled=cancelled)
         if stop is Stop.CANCELLED:
             # Its own ledger says then what it left.
             request_cancel(child, by=parent.cancel_requested_by)
@@ -67,6 +74,14 @@ def perform_child(
             child.refresh_from_db()
     journal.note(waiting_for="")
     return child
+
+
+def _stop_since(journal: RunJournal, *, cancelled: bool) -> Stop | None:
+    """Say whether the parent should stop, for another reason than that it was `cancelled` before the child began."""
+    stop = journal.stop()
+    if cancelled and stop is Stop.CANCELLED:
+        return Stop.DRAINING if is_draining() else None
+    return stop
 
 
 def _child_at(

@@ -21,7 +21,16 @@ from integrations.engine.batch import Bucket, Document, Problem
 from integrations.engine.errors import Fenced
 from integrations.engine.failpoint import failpoint
 from integrations.engine.ports import Position, Segment, Stop
-from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Process, Run, RunStatus, StageEntry
+from integrations.models import (
+    DocumentOutcome,
+    LedgerSegment,
+    LogEntry,
+    Process,
+    Run,
+    RunStatus,
+    StageEntry,
+    TaskDeed,
+)
 from integrations.models.run import BUCKETS
 from integrations.runs.claims import PATIENCE, others_wait
 from integrations.runs.drain import is_draining
@@ -148,12 +157,30 @@ class RunJournal:
             with self._writing():
                 self._hold_or_drop(Run.objects.beat(self._run.pk, self._lease.epoch))
 
+    def redacted(self, text: str) -> str:
+        """Give `text` without the secrets of the run's connections."""
+        return self._redact(text)
+
     # ---- what the performer tells --------------------------------------------------------------------------------
 
     def note(self, **fields: Any) -> None:
         """Write facts on the run under the fence: its pinned source, how it batches."""
         with self._writing():
             self._note(**fields)
+
+    def deed_begins(self, place: str) -> None:
+        """Write that a task is about to do something outside, durable before it does."""
+        with self._deeds():
+            TaskDeed.objects.create(company=self._run.company, run=self._run, place=place)
+
+    def deed_is_done(self, place: str, value: str | None) -> None:
+        with self._deeds():
+            TaskDeed.objects.filter(run=self._run, place=place).update(done=True, value=value)
+
+    def deed_left_nothing(self, place: str) -> None:
+        """Write that what a task had begun was not done for sure: whoever continues may do it."""
+        with self._deeds():
+            TaskDeed.objects.filter(run=self._run, place=place).delete()
 
     def finish(self, *, status: str, reason: str, code: str) -> None:
         """End the run. One that calls itself complete while its buckets do not add up is Failed, `unbalanced`."""
@@ -204,6 +231,12 @@ class RunJournal:
                 # The fence of the statements before holds for these lines too.
                 LogEntry.objects.bulk_create(self._lines, batch_size=ROWS_AT_ONCE)
         self._lines.clear()
+
+    @contextmanager
+    def _deeds(self) -> Iterator[None]:
+        with self._writing():
+            self._hold_or_drop(Run.objects.beat(self._run.pk, self._lease.epoch))
+            yield
 
     def _note(self, **fields: Any) -> None:
         self._hold_or_drop(Run.objects.note(self._run.pk, self._lease.epoch, **fields))

@@ -5,8 +5,7 @@ groups them by its own keys.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from django.conf import settings
@@ -60,14 +59,17 @@ def _ended_as(parent: Run, plan: Plan, wanted: ParentData, source: Source) -> It
     found = documents(plan, source, survey(plan, source))
     if wanted is ParentData.ALL:
         return found
-    buckets = BUCKETS[wanted]
-    return (one for one, bucket in zip(found, _buckets(parent), strict=False) if bucket in buckets)
+    # Looked up here and not while the rows are written: those are read in a thread, which has no business with rows of ours.
+    wanted_ones = _flags(parent, BUCKETS[wanted])
+    return (one for one, is_wanted in zip(found, wanted_ones, strict=False) if is_wanted)
 
 
-def _buckets(run: Run) -> Iterator[Bucket]:
-    """Yield the bucket of every accounted document, in the order of the documents."""
-    pages = LedgerSegment.objects.filter(run=run).order_by("number").values_list("keys", flat=True)
-    return chain.from_iterable((bucket for _, bucket in unpack_keys(bytes(page))) for page in pages.iterator())
+def _flags(run: Run, buckets: Collection[Bucket]) -> bytearray:
+    """Say of every accounted document, in order, whether it ended in one of `buckets`: a byte each."""
+    flags = bytearray()
+    for page in LedgerSegment.objects.filter(run=run).order_by("number").values_list("keys", flat=True).iterator():
+        flags.extend(bucket in buckets for _, bucket in unpack_keys(bytes(page)))
+    return flags
 
 
 class _Rows:

@@ -30,6 +30,7 @@ from integrations.engine.execute import (
     stop_if_asked,
 )
 from integrations.engine.failpoint import failpoint
+from integrations.engine.inputs import Inputs
 from integrations.engine.order import order_of
 from integrations.engine.plan import Plan
 from integrations.engine.ports import Destination, Ticket
@@ -45,7 +46,8 @@ from integrations.runs.lease import Lease
 from integrations.runs.pin import open_pinned
 from integrations.runs.redaction import redactor_of
 from integrations.runs.tasks import RunTasks
-from integrations.runs.variables import check_names, keep, values_of
+from integrations.runs.translations import pins_of, tables_of
+from integrations.runs.variables import check_names, keep, local_start, values_of
 from integrations.scripting import open_scripts
 
 log = logging.getLogger(__name__)
@@ -156,6 +158,9 @@ def _outcome(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
 def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
     plan = run.version.plan
     variables = _variables(run, plan, journal)
+    assert run.started_at is not None
+    started_at = local_start(run.company, run.started_at)
+    inputs = Inputs(variables=variables, tables=tables_of(run.tables), started_at=started_at)
     with ExitStack() as closing:
         look_up = _look_up(run, journal)
         destination = _open_destination(plan, journal, look_up)
@@ -178,7 +183,7 @@ def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
             journal=journal,
             tasks=RunTasks(run, plan, journal, scripts, variables),
             ticket_for=partial(_ticket, run, lease.epoch),
-            variables=variables,
+            inputs=inputs,
         )
         if outcome.status in ENDS and plan.variables:
             journal.keep(keep(run, plan, variables, ENDS[outcome.status]))
@@ -186,10 +191,11 @@ def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
 
 
 def _variables(run: Run, plan: Plan, journal: RunJournal) -> Variables:
-    """Give the run's own variables: resolved when it starts, as they were left when it is resumed."""
+    """Give the run's own variables: resolved when it starts, as they were left when it is resumed. The translation
+    tables are pinned with them."""
     if run.variables is None:
-        run.variables = values_of(run.process, plan, run.given)
-        journal.note(batching=order_of(plan).reason, variables=run.variables)
+        run.variables, run.tables = values_of(run.process, plan, run.given), pins_of(plan)
+        journal.note(batching=order_of(plan).reason, variables=run.variables, tables=run.tables)
     check_names(plan, run.variables)
     return Variables(run.variables)
 

@@ -11,11 +11,14 @@ from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
+from django.utils import timezone
+
 from accounts.models import User
 from integrations.connectors.registry import connector, destination_kind, source_kind
 from integrations.connectors.spec import SourceContext, Target
 from integrations.engine.batch import Row
 from integrations.engine.errors import DefinitionError, SourceError
+from integrations.engine.inputs import Inputs
 from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
 from integrations.engine.ports import Source
 from integrations.engine.preview import Preview, preview
@@ -23,7 +26,8 @@ from integrations.engine.variables import Variables
 from integrations.models import Process, StoredFile
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.files import path_of, store
-from integrations.runs.variables import check_names, values_of
+from integrations.runs.translations import pins_of, tables_of
+from integrations.runs.variables import check_names, local_start, values_of
 from integrations.scripting import open_scripts
 
 ROWS = 50
@@ -35,13 +39,18 @@ SAMPLE_LIMIT_BYTES = 64 * 1024 * 1024
 def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
     """Compute what the first rows of the sample would become under `plan`. Raises `WaybillError` with the reason."""
     with sample_source(process, plan.source) as source:
-        if not plan.has_scripts:
-            return preview(plan, source, None, rows=rows)
         values = values_of(process, plan)
         check_names(plan, values)
-        scripts = open_scripts(plan, source.columns, variables=Variables(values))
+        inputs = Inputs(
+            variables=Variables(values),
+            tables=tables_of(pins_of(plan)),
+            started_at=local_start(process.company, timezone.now()),
+        )
+        if not plan.has_scripts:
+            return preview(plan, source, None, inputs=inputs, rows=rows)
+        scripts = open_scripts(plan, source.columns, variables=inputs.variables)
         try:
-            return preview(plan, source, scripts, rows=rows)
+            return preview(plan, source, scripts, inputs=inputs, rows=rows)
         finally:
             scripts.close()
 

@@ -19,7 +19,8 @@ LEAST_LETTERS = 4
 
 def redactor_of(plan: Mapping[str, Any]) -> Callable[[str], str]:
     """Give the redactor for the connections that a plan (its JSON) names."""
-    named = {plan.get(end, {}).get("connection") for end in ("source", "destination")} - {None, ""}
+    ends = (plan.get("source", {}), plan.get("destination", {}), *plan.get("tasks", ()))
+    named = {end.get("connection") for end in ends} - {None, ""}
     return redactor([text for public_id in named for text in _secrets_of(public_id)])
 
 

@@ -1,22 +1,47 @@
 """The tasks of a process at the stages of a run: what each does, and what its end means for those behind it."""
 
-from collections.abc import Mapping
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
+from integrations.connectors.http_call import call, shown
+from integrations.connectors.http_json import ANSWER_CHARS
+from integrations.connectors.spec import Opened
+from integrations.connectors.sql.statement import execute, first_rows
+from integrations.connectors.sql.systems import STATEMENT_SECONDS
 from integrations.engine.batch import Document
+from integrations.engine.errors import DefinitionError, Fenced, UnknownOutcome, WaybillError
+from integrations.engine.failpoint import failpoint
 from integrations.engine.order import may_look_at_the_run
-from integrations.engine.plan import ParentData, Plan, Stage, Task, TaskType, Then
-from integrations.engine.ports import Fault, TaskEnd, TaskResult
-from integrations.engine.variables import Variables
-from integrations.models import Process, Run, RunStatus
+from integrations.engine.plan import EVERYTHING_SENT, Expects, ParentData, Plan, Stage, Task, TaskType, Then
+from integrations.engine.ports import Fault, Stop, TaskEnd, TaskResult
+from integrations.engine.variables import ASKS_THE_RUN, Variables
+from integrations.models import DocumentOutcome, Process, Run, RunStatus, TaskDeed
 from integrations.models.run import BUCKETS
-from integrations.runs.journal import RunJournal
+from integrations.runs.connections import connection_of, opened
+from integrations.runs.failed_documents import file_name, write_failed
+from integrations.runs.journal import RunJournal, storable
+from integrations.runs.mail import letter_of, send
 from integrations.runs.parent_rows import spool_parent_rows
 from integrations.runs.request import Refused
+from integrations.scripting.names import token
 
 RESULTS = {Then.NEXT: TaskResult.GO_ON, Then.QUIT: TaskResult.QUIT, Then.CANCEL: TaskResult.CANCEL}
 ENDINGS = {Then.NEXT: "", Then.QUIT: " It quits here.", Then.CANCEL: " It cancels."}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Did:
+    """What came of a task: `complaint` says what failed; "" when nothing did, None when the run has to stop before it
+    is done. `said` is for the log, `value` for the task's variable."""
+
+    complaint: str | None = ""
+    said: str = ""
+    value: str | None = None
 
 
 class TaskScripts(Protocol):
@@ -66,17 +91,19 @@ class RunTasks:
             self._log("info", f"{task.name} was skipped: its condition is not met.", task, document)
             self._count(task, "skipped")
             return TaskEnd()
-        complaint = wanted if isinstance(wanted, str) else self._complaint(task, document, facts)
-        if complaint is None:
+        did = Did(complaint=wanted) if isinstance(wanted, str) else self._did(task, document, facts)
+        if did.complaint is None:
             return TaskEnd(result=TaskResult.INTERRUPTED)
-        if complaint:
-            sentence = f"{task.name} failed: {complaint.rstrip('.')}.{ENDINGS[task.on_failure]}"
+        if did.complaint:
+            sentence = f"{task.name} failed: {did.complaint.rstrip('.')}.{ENDINGS[task.on_failure]}"
             self._log("warning", sentence, task, document)
-            self._count(task, "failed", said=complaint)
+            self._count(task, "failed", said=did.complaint)
             return TaskEnd(result=RESULTS[task.on_failure], failed=True, sentence=sentence)
-        sentence = f"{task.name} is done.{ENDINGS[task.on_success]}"
+        if task.variable and did.value is not None:
+            self._variables.update({task.variable: did.value})
+        sentence = f"{task.name} is done. {did.said}".rstrip() + ENDINGS[task.on_success]
         self._log("info", sentence, task, document)
-        self._count(task, "done")
+        self._count(task, "done", **({"said": did.said} if did.said else {}))
         return TaskEnd(result=RESULTS[task.on_success], sentence=sentence)
 
     def _count(self, task: Task, how: str, **facts: Any) -> None:
@@ -94,16 +121,113 @@ class RunTasks:
         answer = self._scripts.ask_condition(task, document, facts)
         return answer.sentence if isinstance(answer, Fault) else answer
 
-    def _complaint(self, task: Task, document: Document | None, facts: Mapping[str, Any]) -> str | None:
-        """Do the task. Gives what failed; "" when nothing did, None when the run has to stop before it is done."""
+    def _did(self, task: Task, document: Document | None, facts: Mapping[str, Any]) -> Did:
+        values = named_values(self._variables, facts, self._journal.columns, document)
         match task.type:
             case TaskType.SET_VARIABLE:
-                self._variables.update({task.variable: self._variables.filled_in(task.value)})
-                return ""
+                return Did(value=self._variables.filled_in(task.value))
             case TaskType.RUN_INTEGRATION:
-                return self._run_integration(task, document)
+                return Did(complaint=self._run_integration(task, document))
             case TaskType.RUN_SCRIPT:
-                return self._run_script(task, document, facts)
+                return Did(complaint=self._run_script(task, document, facts))
+            case TaskType.SEND_EMAIL:
+                return self._once(task, document, partial(self._send_email, task, values))
+            case TaskType.RUN_SQL:
+                return self._once(task, document, partial(self._run_sql, task, values))
+            case TaskType.CALL_HTTP:
+                return self._once(task, document, partial(self._call_http, task, document, values))
+            case TaskType.VALIDATION:
+                return self._validated(task, values)
+
+    def _validated(self, task: Task, values: Mapping[str, Any]) -> Did:
+        try:
+            return Did(complaint=invalid(task, values, is_over=partial(self._is_over, task.stage)))
+        except Fenced:
+            raise
+        except WaybillError as error:
+            return Did(complaint=error.sentence)
+
+    def _once(self, task: Task, document: Document | None, act: Callable[[], Did]) -> Did:
+        """Do what leaves Waybill, and never a second time: the intent is written before it and the end behind it.
+
+        What a worker left in between may have been done, so it counts as failed, unless a repetition changes nothing.
+        What failed for sure may be tried again by whoever continues the run.
+        """
+        place = _place(task, document)
+        found = TaskDeed.objects.filter(run=self._run, place=place).first()
+        if found is not None and found.done:
+            return Did(said="It was done before another worker took this run over.", value=found.value)
+        if found is not None and not _changes_nothing_twice(task):
+            return Did(complaint="it may have been done before its worker died, so it is not done again. Look there.")
+        if found is not None:
+            again = (
+                f"{task.name} may have been done before its worker died. It is done again, which changes nothing twice."
+            )
+            self._log("warning", again, task, document)
+        else:
+            self._journal.deed_begins(place)
+        failpoint("tasks.begun")
+        try:
+            did = act()
+        except Fenced:
+            raise
+        except UnknownOutcome as error:
+            return Did(complaint=error.sentence)
+        except WaybillError as error:
+            did = Did(complaint=error.sentence)
+        failpoint("tasks.acted")
+        if did.complaint == "":
+            self._journal.deed_is_done(place, did.value if task.variable else None)
+        else:
+            self._journal.deed_left_nothing(place)
+        return did
+
+    def _send_email(self, task: Task, values: Mapping[str, Any]) -> Did:
+        letter = letter_of(task, values)
+        with tempfile.TemporaryDirectory(prefix="mail-") as folder:
+            send(letter, self._attachments(task, Path(folder)))
+        return Did(said=f"Sent to {', '.join(letter.recipients)}.")
+
+    def _run_sql(self, task: Task, values: Mapping[str, Any]) -> Did:
+        opening = _opened(task, "sql")
+        affected = execute(opening, task.statement, values, is_over=partial(self._is_over, task.stage))
+        if affected is None:
+            return Did(complaint=None)
+        if affected.gives_rows:
+            said = "It gave no row." if affected.value is None else "It gave a row."
+        else:
+            said = "1 row was affected." if affected.rows == 1 else f"{affected.rows:,} rows were affected."
+        return Did(said=said, value=storable(affected.value or ""))
+
+    def _call_http(self, task: Task, document: Document | None, values: Mapping[str, Any]) -> Did:
+        place = hashlib.sha256(_place(task, document).encode()).hexdigest()
+        answer = call(
+            _opened(task, "http"),
+            method=task.method,
+            path=task.path,
+            body=task.body,
+            expected=task.expected,
+            values=values,
+            key=f"{self._run.public_id.hex}-{place[:32]}",
+            repeats=_changes_nothing_twice(task),
+        )
+        body = storable(self._journal.redacted(shown(answer)))
+        said = " ".join(body[:ANSWER_CHARS].split())
+        return Did(said=f"Answered {answer.status}: {said}" if said else f"Answered {answer.status}.", value=body)
+
+    def _is_over(self, stage: Stage) -> bool:
+        """Say whether a task should not be waited for. Behind everything, a cancel ends nothing any more."""
+        stop = self._journal.told_to_stop()
+        return stop is Stop.DRAINING or (stop is Stop.CANCELLED and stage not in EVERYTHING_SENT)
+
+    def _attachments(self, task: Task, folder: Path) -> list[Path]:
+        """Write what the task attaches: nothing where no document failed."""
+        outcomes = DocumentOutcome.objects.filter(run=self._run).order_by("document")
+        if not task.attach_failed or not outcomes.exists():
+            return []
+        path = folder / file_name(self._run)
+        write_failed(path, self._run, outcomes)
+        return [path]
 
     def _run_script(self, task: Task, document: Document | None, facts: Mapping[str, Any]) -> str:
         assert self._scripts is not None
@@ -122,7 +246,7 @@ class RunTasks:
             return "the integration to run no longer exists. Choose another one."
         if process.trashed_at is not None:
             return f"{process.name} lies in the trash. Restore it, or choose another integration to run."
-        place = f"{task.stage}/{task.name}" + (f"/{document.number}" if document else "")
+        place = _place(task, document)
         spool = partial(spool_parent_rows, self._run, self._plan, task.parent_data, self._journal, document)
         try:
             child = perform_child(
@@ -132,6 +256,7 @@ class RunTasks:
                 journal=self._journal,
                 rows=spool if task.parent_data is not ParentData.NONE else None,
                 given=self._variables.snapshot() if task.use_variables else None,
+                stage=task.stage,
             )
         except Refused as refused:
             return refused.sentence
@@ -147,7 +272,7 @@ class RunTasks:
 
     def _facts(self, task: Task, document: Document | None) -> dict[str, Any]:
         """Give what a script sees as `this.run`; nothing where it does not look."""
-        if not any(map(may_look_at_the_run, (task.condition, task.script))):
+        if not any(map(may_look_at_the_run, task.scripts)) and not any(map(ASKS_THE_RUN.search, task.texts)):
             return {}
         run = Run.objects.get(pk=self._run.pk)
         counts = {bucket: getattr(run, f"documents_{bucket}") for bucket in BUCKETS}
@@ -168,3 +293,50 @@ class RunTasks:
         # A line for every document that went well would bury the others.
         if document is None or level != "info":
             self._journal.log(level, sentence, stage=task.stage, document=document.key if document else "")
+
+
+def invalid(
+    task: Task, values: Mapping[str, Any], *, is_over: Callable[[], bool], seconds: float = STATEMENT_SECONDS
+) -> str | None:
+    """Ask the query of a validation and say what is wrong; "" when nothing is, None when it was ended."""
+    rows = first_rows(_opened(task, "sql"), task.statement, values, is_over=is_over, seconds=seconds)
+    if rows is None:
+        return None
+    if task.expects is Expects.ROW:
+        return "" if rows else "its query gives no row."
+    listed = "; ".join(", ".join(row) for row in rows)[:ANSWER_CHARS]
+    return f"its query gives what should not be there: {listed}." if rows else ""
+
+
+def _changes_nothing_twice(task: Task) -> bool:
+    """Say whether a task may be done again though it may have been done: a question, or one whose key is honoured."""
+    if task.type is not TaskType.CALL_HTTP:
+        return False
+    try:
+        return task.method == "GET" or bool(connection_of(task.connection).settings.get("honours_key"))
+    except DefinitionError:
+        return False
+
+
+def _opened(task: Task, connector: str) -> Opened:
+    connection = connection_of(task.connection)
+    if connection.connector != connector:
+        raise DefinitionError(
+            f"{connection.name} is no connection for this. Choose another one.", code="task.connection"
+        )
+    return opened(connection)
+
+
+def named_values(
+    variables: Variables, facts: Mapping[str, Any], columns: Sequence[str], document: Document | None
+) -> dict[str, Any]:
+    """Give every name that a text may hold in brackets: variables, facts of the run, columns of the first row."""
+    values = variables.snapshot() | {f"run.{name}": value for name, value in facts.items()}
+    if document is not None and document.rows:
+        values |= dict(zip(map(token, columns), document.rows[0], strict=False))
+    return values
+
+
+def _place(task: Task, document: Document | None) -> str:
+    """Name a task within its run, and within it the document it is done for."""
+    return f"{task.stage}/{task.name}" + (f"/{document.number}" if document else "")

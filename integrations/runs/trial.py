@@ -9,17 +9,21 @@ from typing import Any
 from django.utils import timezone
 
 from integrations.engine.batch import Document
-from integrations.engine.execute import DOCUMENT_STAGES
-from integrations.engine.plan import Line, Plan, Task, TaskType
+from integrations.engine.errors import WaybillError
+from integrations.engine.plan import DOCUMENT_STAGES, Line, Plan, Task, TaskType
 from integrations.engine.ports import Fault
 from integrations.engine.preview import Preview, PreviewDocument
 from integrations.engine.variables import Variables
 from integrations.models import Process
 from integrations.models.run import BUCKETS
+from integrations.runs.mail import letter_of
 from integrations.runs.preview import preview_of
+from integrations.runs.tasks import invalid, named_values
 from integrations.runs.variables import check_names, values_of
 from integrations.scripting import open_scripts
 
+SHOWN_CHARS = 500
+TRIAL_SECONDS = 20.0
 UNMAPPED = Line(name="", target="")
 """Documents are wanted as they were read, whatever the lines make of them."""
 
@@ -72,7 +76,7 @@ def _done(
     run: Mapping[str, Any],
 ) -> tuple[bool | None, str]:
     if not plan.has_scripts:
-        return _set(task, variables)
+        return _without_a_script(task, columns, document, variables, run)
     scripts = open_scripts(plan, columns, variables=variables)
     try:
         if task.condition:
@@ -81,8 +85,8 @@ def _done(
                 return False, wanted.sentence
             if not wanted:
                 return None, "Its condition is not met, so the task would be skipped."
-        if task.type is TaskType.SET_VARIABLE:
-            return _set(task, variables)
+        if task.type is not TaskType.RUN_SCRIPT:
+            return _without_a_script(task, columns, document, variables, run)
         answer = scripts.run_script(task, document, run)
     finally:
         scripts.close()
@@ -91,9 +95,27 @@ def _done(
     return answer, "Returned true" if answer else "Returned false, which is a failed task"
 
 
-def _set(task: Task, variables: Variables) -> tuple[bool, str]:
-    variables.update({task.variable: variables.filled_in(task.value)})
-    return True, "Done"
+def _without_a_script(
+    task: Task, columns: Sequence[str], document: Document | None, variables: Variables, run: Mapping[str, Any]
+) -> tuple[bool, str]:
+    """Do what changes nothing outside, and say of the rest what it would do."""
+    if task.type is TaskType.SET_VARIABLE:
+        variables.update({task.variable: variables.filled_in(task.value)})
+        return True, "Done"
+    values = named_values(variables, run, columns, document)
+    try:
+        if task.type is TaskType.VALIDATION:
+            # It only reads, so it is really asked.
+            wrong = invalid(task, values, is_over=lambda: False, seconds=TRIAL_SECONDS)
+            return not wrong, f"The task would fail: {wrong}" if wrong else "Valid"
+        letter = letter_of(task, values)
+    except WaybillError as error:
+        return False, f"The task would fail: {error.sentence}"
+    more = " …" if len(letter.text) > SHOWN_CHARS else ""
+    return True, (
+        f"Not sent. It would go to {', '.join(letter.recipients)} with the subject “{letter.subject}”: "
+        f"{letter.text[:SHOWN_CHARS]}{more}"
+    )
 
 
 def _document(found: Sequence[PreviewDocument], number: int) -> Document | None:

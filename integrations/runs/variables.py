@@ -5,12 +5,23 @@ Two runs never see each other's: each works on the copy in its own row.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from accounts.models import Company
 from integrations.engine.errors import DefinitionError
-from integrations.engine.plan import Keep, Plan
+from integrations.engine.plan import ColumnType, Keep, Plan
 from integrations.engine.variables import Variables, mentioned
 from integrations.models import GlobalVariable, Process, Run, RunStatus
+
+MAPPED = {ColumnType.CALCULATION: "calculation", ColumnType.GLOBAL_VARIABLE: "mapping"}
+"""The column types that may name a variable, and the word for where they do."""
+
+
+def local_start(company: Company, moment: datetime) -> datetime:
+    """Give a moment as the company's clocks show it, to the second: what a date is calculated from."""
+    return moment.astimezone(ZoneInfo(company.time_zone)).replace(tzinfo=None, microsecond=0)
 
 
 def values_of(process: Process, plan: Plan, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -25,7 +36,7 @@ def values_of(process: Process, plan: Plan, given: Mapping[str, Any] | None = No
 
 
 def check_names(plan: Plan, known: Iterable[str]) -> None:
-    """Raise `DefinitionError` for a script that names a variable which does not exist: it would read nothing."""
+    """Raise `DefinitionError` for a script or field that names a variable which does not exist."""
     names = frozenset(known)
     for place, text in places(plan):
         for name in sorted(mentioned([text]) - names):
@@ -41,10 +52,12 @@ def places(plan: Plan) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for line in plan.lines:
         found.append((f"The restriction of line {line.name}", line.restriction))
-        found += [(f"The calculation of {f.target}", f.value) for f in line.fields if f.column_type == "calculation"]
+        found += [
+            (f"The {MAPPED[f.column_type]} of {f.target}", f.value) for f in line.fields if f.column_type in MAPPED
+        ]
     for task in plan.active_tasks:
         found.append((f"The condition of task {task.name}", task.condition))
-        found.append((f"Task {task.name}", " ".join((task.script, task.value, task.variable))))
+        found.append((f"Task {task.name}", " ".join((task.script, task.variable, *task.texts))))
     return [(place, text) for place, text in found if text.strip()]
 
 

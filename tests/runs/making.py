@@ -35,9 +35,9 @@ def make_run(process: Process, **fields: Any) -> Run:
 
 def held_run(process: Process, *, owner: str = "worker one", **fields: Any) -> Run:
     """A run in a worker's hands, its lease fresh."""
-    until = timezone.now() + timedelta(seconds=15)
-    fields = {"status": RunStatus.IN_PROGRESS, "epoch": 1, "lease_owner": owner, "lease_until": until, **fields}
-    return make_run(process, **fields)
+    now = timezone.now()
+    held = {"status": RunStatus.IN_PROGRESS, "epoch": 1, "lease_owner": owner, "started_at": now}
+    return make_run(process, **{**held, "lease_until": now + timedelta(seconds=15), **fields})
 
 
 def silent_run(process: Process, **fields: Any) -> Run:

@@ -10,8 +10,8 @@ from django_scopes import scope
 
 from accounts.models import Company, User
 from integrations.engine import execute
-from integrations.engine.plan import Keep, Line, ParentData, Stage, Task, TaskType, Then, Variable
-from integrations.models import DocumentOutcome, GlobalVariable, LogEntry, Process, Run, RunStatus
+from integrations.engine.plan import ColumnType, FieldMap, Keep, Line, ParentData, Stage, Task, TaskType, Then, Variable
+from integrations.models import DocumentOutcome, GlobalVariable, LogEntry, Process, ProcessVersion, Run, RunStatus
 from integrations.runs.perform import perform_next
 from integrations.runs.request import request_cancel
 from integrations.runs.tasks import RunTasks
@@ -43,6 +43,7 @@ COLLECT = script(
     Stage.DOCUMENT_POST_FAILURE,
     f"this.{FAILED} = this.{FAILED} + this._CustomerNumber + '|'; return true;",
 )
+COUNT = "this.GBL_REGION = this.GBL_REGION + '+'; return true;"
 
 
 def test_tasks_collect_the_failed_documents_in_a_variable(crm: Crm) -> None:
@@ -82,6 +83,19 @@ def test_a_failed_run_leaves_its_value_only_where_it_always_does(crm: Crm, keep:
     )
     assert performed(process, "00001,Anna\n").status == RunStatus.FAILED
     assert Process.objects.get(pk=process.pk).kept_values == kept
+
+
+def test_a_field_takes_a_variable_as_the_tasks_before_it_left_it(crm: Crm) -> None:
+    process = process_into(crm, tasks=(script("COUNT", Stage.DOCUMENT_POST_SUCCESS, COUNT),))
+    plan = process.newest_version.plan
+    field = FieldMap(target="name", column_type=ColumnType.GLOBAL_VARIABLE, value="GBL_REGION", required=True)
+    line = replace(plan.lines[0], fields=(plan.lines[0].fields[0], field))
+    ProcessVersion.objects.filter(process=process).update(plan_json=replace(plan, lines=(line,)).to_json())
+
+    run = performed(process, FOUR)
+
+    assert crm.customers() == [("00001", "North"), ("00002", "North+"), ("00003", "North++"), ("00004", "North+++")]
+    assert "write what a later one reads (GBL_REGION)" in run.batching
 
 
 def test_set_variable_fills_in_other_variables(crm: Crm) -> None:
@@ -370,3 +384,23 @@ def test_an_integration_that_is_gone_is_a_failed_task(crm: Crm, second: Crm) -> 
     child.delete()
     run = performed(process, "00001,Anna\n")
     assert "the integration to run no longer exists" in run.reason
+
+
+@pytest.mark.parametrize(
+    ("stage", "cancelled_after", "started"),
+    [
+        (Stage.INTEGRATION_POST_ALWAYS, 1, [RunStatus.COMPLETED]),
+        (Stage.INTEGRATION_POST_ALWAYS, 2, [RunStatus.COMPLETED]),
+        (Stage.INTEGRATION_POST_FAILURE, 1, []),
+        (Stage.INTEGRATION_POST_FAILURE, 2, []),
+    ],
+)
+def test_a_cancelled_run_ends_and_starts_no_integration_but_that_of_every_case(
+    crm: Crm, second: Crm, monkeypatch: pytest.MonkeyPatch, stage: Stage, cancelled_after: int, started: list[RunStatus]
+) -> None:
+    behind = run_integration("NOTIFY", stage, process_into(second, process="CHILD"), parent_data=ParentData.SUCCEEDED)
+    run = requested(process_into(crm, tasks=(behind,)), FOUR)
+    after_segment(cancelled_after, monkeypatch, lambda: request_cancel(run, by=None))
+    assert perform_next()
+    assert fresh(run).status == (RunStatus.CANCELLED if cancelled_after == 1 else RunStatus.COMPLETED_WITH_ERRORS)
+    assert [child.status for child in children_of(run)] == started
