@@ -31,6 +31,8 @@ NETWORK_BESIDE_EGRESS = {
     "integrations/management/supervision.py": {"socket"},
     # Names the exception of Django's own mail.
     "accounts/invitations.py": {"smtplib"},
+    # Sends the mail of tasks through Django, to a server that `egress.rules.check` has judged; names the exceptions.
+    "integrations/runs/mail.py": {"smtplib", "ssl"},
 }
 
 

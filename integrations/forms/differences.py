@@ -2,8 +2,20 @@
 
 from collections.abc import Iterator
 
-from integrations.engine.plan import FieldMap, Line, Options, Plan, SourceSpec, Stage, Task, Variable
-from integrations.forms.stages import KEEP, PARENT_DATA, STAGES, THEN, TYPES
+from integrations.engine.plan import (
+    DayOfMonth,
+    FieldMap,
+    Line,
+    NoMatch,
+    Options,
+    Plan,
+    SourceSpec,
+    Stage,
+    Task,
+    TaskType,
+    Variable,
+)
+from integrations.forms.stages import EXPECTS, KEEP, PARENT_DATA, STAGES, THEN, TYPES
 
 OPTIONS = {
     "separator": "the separator",
@@ -11,7 +23,21 @@ OPTIONS = {
     "blank_rows": "what happens to blank rows",
     "when_busy": "what happens when busy",
 }
-WORDS = {"source_column": "column", "constant": "constant", "calculation": "calculation"}
+HTTP = {"method": "method", "path": "path", "body": "body", "expected": "expected statuses"}
+TEXTS = {"to": "To", "cc": "Cc", "subject": "subject", "text": "text", "statement": "SQL", **HTTP}
+"""Texts of tasks that are too long to be quoted."""
+NO_MATCH = {
+    NoMatch.ERROR: "or the document fails",
+    NoMatch.KEEP: "or the value as it is",
+    NoMatch.BLANK: "or blank",
+    NoMatch.DEFAULT: "or “{}”",
+}
+DAYS = {
+    DayOfMonth.SAME: "",
+    DayOfMonth.FIRST: ", the first day of the month",
+    DayOfMonth.LAST: ", the last day of the month",
+}
+WORDS = {"source_column": "column", "constant": "constant", "global_variable": "variable"}
 
 
 def called(line: str, word: str = "Line") -> str:
@@ -93,6 +119,13 @@ def _line(old: Line, new: Line) -> Iterator[str]:
 def _words(item: FieldMap) -> str:
     if item.column_type == "calculation":
         return "a calculation"
+    if item.translation:
+        rule = NO_MATCH[item.translation.no_match].format(item.translation.default)
+        return f"a translation of {item.value or 'no column'}, {rule}"
+    if item.date:
+        moved = f" {item.date.amount:+d} {item.date.unit}" if item.date.amount else ""
+        base = "the start of the run" if item.date.of_start else item.value or "no date"
+        return f"{base}{moved}{DAYS[item.date.day]}"
     return f"{WORDS[item.column_type]} {item.value}".strip()
 
 
@@ -129,8 +162,17 @@ def _task(old: Task, new: Task) -> Iterator[str]:
     ends = (("On Success", old.on_success, new.on_success), ("On Failure", old.on_failure, new.on_failure))
     yield from (f"{words}: {THEN[now]} instead of {THEN[was]}" for words, was, now in ends if was != now)
     if (old.variable, old.value) != (new.variable, new.value):
-        yield f"sets {new.variable or 'no variable'} to {new.value or 'an empty text'}"
+        sets = TaskType.SET_VARIABLE in (old.type, new.type)
+        given = f" to {new.value or 'an empty text'}"
+        yield f"{'sets' if sets else 'keeps its answer in'} {new.variable or 'no variable'}{given if sets else ''}"
+    if old.connection != new.connection:
+        yield "another connection"
     yield from _child(old, new)
+    yield from (f"{words} changed" for name, words in TEXTS.items() if getattr(old, name) != getattr(new, name))
+    if old.expects != new.expects:
+        yield f"valid when {EXPECTS[new.expects].lower()}"
+    if old.attach_failed != new.attach_failed:
+        yield f"{'attaches' if new.attach_failed else 'no longer attaches'} the failed documents"
 
 
 def _child(old: Task, new: Task) -> Iterator[str]:

@@ -7,8 +7,21 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 
 from integrations.connectors.spec import TargetField
-from integrations.engine.plan import Aggregate, Column, ColumnType, FieldMap, Line, Plan, ValueType
-from integrations.forms.plain import PlainForm, Tall
+from integrations.engine.plan import (
+    Aggregate,
+    Column,
+    ColumnType,
+    DateCalculation,
+    DateUnit,
+    DayOfMonth,
+    FieldMap,
+    Line,
+    NoMatch,
+    Plan,
+    Translation,
+    ValueType,
+)
+from integrations.forms.plain import PlainForm, Tall, WholeNumber
 from integrations.forms.problems import folded
 from integrations.forms.process import TYPES, choice
 from integrations.scripting.check import mended
@@ -28,7 +41,33 @@ COLUMN_TYPES = [
     (ColumnType.SOURCE_COLUMN.value, "Source Column"),
     (ColumnType.CONSTANT.value, "Constant"),
     (ColumnType.CALCULATION.value, "Calculation"),
+    (ColumnType.GLOBAL_VARIABLE.value, "Global Variable"),
+    (ColumnType.TRANSLATION.value, "Translation"),
+    (ColumnType.DATE_CALCULATION.value, "Date Calculation"),
 ]
+UNITS = [(unit.value, unit.value) for unit in DateUnit]
+DAYS = [
+    (DayOfMonth.SAME.value, "that day"),
+    (DayOfMonth.FIRST.value, "first day of that month"),
+    (DayOfMonth.LAST.value, "last day of that month"),
+]
+MOST_MOVED = 100_000
+OF_START, OF_COLUMN = "start", "column:"
+NO_MATCH = [
+    (NoMatch.ERROR.value, "No match: fail the document"),
+    (NoMatch.KEEP.value, "No match: keep the value"),
+    (NoMatch.BLANK.value, "No match: send blank"),
+    (NoMatch.DEFAULT.value, "No match: send this"),
+]
+VALUE_CELLS = {
+    ColumnType.SOURCE_COLUMN: "column",
+    ColumnType.CONSTANT: "constant",
+    ColumnType.CALCULATION: "script",
+    ColumnType.GLOBAL_VARIABLE: "variable",
+    ColumnType.TRANSLATION: "column",
+    ColumnType.DATE_CALCULATION: "base",
+}
+"""The cell of the grid that holds the value of each column type."""
 SPARE_FIELDS = 3
 
 
@@ -98,11 +137,21 @@ class FieldMapForm(ScriptForm):
     column = forms.ChoiceField(required=False)
     constant = forms.CharField(required=False, max_length=4000, strip=False)
     script = forms.CharField(required=False, max_length=100_000, strip=False, widget=Tall(1, spellcheck="false"))
+    variable = forms.ChoiceField(required=False)
+    table = forms.ChoiceField(required=False)
+    no_match = forms.ChoiceField(choices=NO_MATCH, required=False)
+    default = forms.CharField(required=False, max_length=4000, strip=False)
+    base = forms.ChoiceField(required=False)
+    amount = WholeNumber(required=False, label="How many", min_value=-MOST_MOVED, max_value=MOST_MOVED)
+    unit = forms.ChoiceField(choices=UNITS, required=False)
+    day = forms.ChoiceField(choices=DAYS, required=False)
 
     def __init__(
         self,
         *args: Any,
         columns: Sequence[Column],
+        variables: Sequence[str],
+        tables: Mapping[str, str],
         line: Line,
         known: Mapping[str, TargetField],
         check: Check,
@@ -111,11 +160,19 @@ class FieldMapForm(ScriptForm):
         super().__init__(*args, **kwargs)
         self.check, self.line, self.known = check, line, known
         self.columns = names = [column.name for column in columns]
-        chosen = self.initial.get("column")
-        gone = [(chosen, f"{chosen} (not in the source)")] if chosen and chosen not in names else []
-        choice(self, "column").choices = [("", "Choose a column"), *((name, name) for name in names), *gone]
+        self._offer("column", "Choose a column", {name: name for name in names}, "{} (not in the source)")
+        self._offer("variable", "Choose a variable", {name: name for name in variables}, "{} (no longer exists)")
+        self._offer("table", "Choose a table", tables, "A table that no longer exists")
+        bases = {OF_START: "Start of the run"} | {f"{OF_COLUMN}{name}": name for name in names}
+        self._offer("base", "Choose a date", bases, "A column that is not in the source")
         self._name_cells()
         self.speak()
+
+    def _offer(self, cell: str, invitation: str, offered: Mapping[str, str], missing: str) -> None:
+        """Give what there is to choose from, and what was chosen even when it is gone."""
+        chosen = self.initial.get(cell)
+        gone = [(chosen, missing.format(chosen))] if chosen and chosen not in offered else []
+        choice(self, cell).choices = [("", invitation), *offered.items(), *gone]
 
     def _name_cells(self) -> None:
         target = self.initial.get("target")
@@ -124,6 +181,14 @@ class FieldMapForm(ScriptForm):
             "column": "Source column",
             "constant": "Constant",
             "script": "Calculation",
+            "variable": "Global variable",
+            "table": "Translation table",
+            "no_match": "What is sent without a match",
+            "default": "Value without a match",
+            "base": "Date to begin with",
+            "amount": "How many days, weeks, months or years are added",
+            "unit": "What is added",
+            "day": "Day of the month",
         }
         for name, label in words.items():
             self.fields[name].widget.attrs["aria-label"] = f"{label} of {target or 'the added field'}"
@@ -153,19 +218,37 @@ class FieldMapForm(ScriptForm):
             return None
         about = self.known.get(given["target"])
         column_type = ColumnType(given["column_type"])
-        answers = {
-            ColumnType.SOURCE_COLUMN: given["column"],
-            ColumnType.CONSTANT: given["constant"],
-            ColumnType.CALCULATION: given["script"],
-        }
         return FieldMap(
             target=given["target"],
             column_type=column_type,
-            value=answers[column_type],
+            value=self._value(column_type),
             type=about.type if about else ValueType(given["type"] or ValueType.TEXT),
             format=next((item.format for item in self.line.fields if item.target == given["target"]), ""),
             required=about.required if about else False,
+            translation=self._translation() if column_type is ColumnType.TRANSLATION else None,
+            date=self._date() if column_type is ColumnType.DATE_CALCULATION else None,
         )
+
+    def _value(self, column_type: ColumnType) -> str:
+        value: str = self.cleaned_data[VALUE_CELLS[column_type]]
+        if column_type is ColumnType.DATE_CALCULATION:
+            return "" if value == OF_START else value.removeprefix(OF_COLUMN)
+        return value
+
+    def _date(self) -> DateCalculation:
+        given = self.cleaned_data
+        return DateCalculation(
+            of_start=given["base"] == OF_START,
+            amount=given["amount"] or 0,
+            unit=DateUnit(given["unit"] or DateUnit.DAYS),
+            day=DayOfMonth(given["day"] or DayOfMonth.SAME),
+        )
+
+    def _translation(self) -> Translation:
+        given = self.cleaned_data
+        rule = NoMatch(given["no_match"] or NoMatch.ERROR)
+        default = given["default"] if rule is NoMatch.DEFAULT else ""
+        return Translation(table=given["table"], no_match=rule, default=default)
 
 
 class BaseFieldMaps(_FieldMaps):
@@ -193,17 +276,27 @@ FieldMaps: Any = forms.formset_factory(FieldMapForm, formset=BaseFieldMaps, extr
 
 
 def field_map_forms(
-    plan: Plan, line: Line, fields: Sequence[TargetField], check: Check, data: Any = None
+    plan: Plan,
+    line: Line,
+    fields: Sequence[TargetField],
+    check: Check,
+    data: Any = None,
+    *,
+    variables: Sequence[str] = (),
+    tables: Mapping[str, str] | None = None,
 ) -> BaseFieldMaps:
     """The mapping grid of a line: required and unmapped first, then mapped, then the rest.
 
-    A target that does not list its fields gets spare rows, to name fields in.
+    A target that does not list its fields gets spare rows, to name fields in. `variables` and `tables` (names by public
+    id) are those of the company.
     """
     rows = grid_rows(line, fields)
     if not fields:
         rows += [{} for _ in range(SPARE_FIELDS)]
     form_kwargs = {
         "columns": plan.source.columns,
+        "variables": variables,
+        "tables": tables or {},
         "line": line,
         "known": {item.name: item for item in fields},
         "check": check,
@@ -228,10 +321,18 @@ def _row(about: TargetField, item: FieldMap | None) -> dict[str, Any]:
     row: dict[str, Any] = {"about": about, "target": about.name, "type": about.type.value}
     if item is None:
         return {**row, "group": "missing" if about.required else "rest", "column_type": ""}
-    value_name = {"source_column": "column", "constant": "constant", "calculation": "script"}[item.column_type]
-    empty = item.column_type is not ColumnType.CONSTANT and not item.value
+    value_name = VALUE_CELLS[item.column_type]
+    of_start = item.date is not None and item.date.of_start
+    empty = item.column_type is not ColumnType.CONSTANT and not item.value and not of_start
     group = "missing" if about.required and empty else "mapped"
-    return {**row, "group": group, "column_type": item.column_type.value, value_name: item.value, "format": item.format}
+    row |= {"group": group, "column_type": item.column_type.value, value_name: item.value, "format": item.format}
+    if item.translation:
+        how = item.translation
+        row |= {"table": how.table, "no_match": how.no_match.value, "default": how.default}
+    if item.date:
+        base = OF_START if item.date.of_start else f"{OF_COLUMN}{item.value}" if item.value else ""
+        row |= {"base": base, "amount": item.date.amount, "unit": item.date.unit.value, "day": item.date.day.value}
+    return row
 
 
 def matched_by_name(line: Line, fields: Sequence[TargetField], columns: Sequence[Column]) -> tuple[Line, list[str]]:

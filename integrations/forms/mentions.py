@@ -27,12 +27,29 @@ def mentions_of(plan: Plan) -> list[Mention]:
     return [*_of_lines(plan), *_of_tasks(plan), *_of_the_tab(plan)]
 
 
+def translations_of(plan: Plan) -> list[Mention]:
+    """Give every mention of a translation table in `plan`; the name is the table's public id."""
+    return [
+        Mention(
+            name=item.translation.table,
+            words=f"the mapping of {item.target}",
+            tab="integration",
+            line=n,
+            part="mapping",
+        )
+        for n, line in enumerate(plan.lines, start=1)
+        for item in line.fields
+        if item.translation and item.translation.table
+    ]
+
+
 def _of_lines(plan: Plan) -> Iterator[Mention]:
     for number, line in enumerate(plan.lines, start=1):
         for item in line.fields:
-            if item.column_type is ColumnType.CALCULATION:
+            if item.column_type in (ColumnType.CALCULATION, ColumnType.GLOBAL_VARIABLE):
+                kind = "calculation" if item.column_type is ColumnType.CALCULATION else "mapping"
                 for name in _names(item.value):
-                    words = f"the calculation of {item.target}"
+                    words = f"the {kind} of {item.target}"
                     yield Mention(name=name, words=words, tab="integration", line=number, part="mapping")
         for name in _names(line.restriction):
             words = f"the restriction of line {line.name}"
@@ -41,7 +58,7 @@ def _of_lines(plan: Plan) -> Iterator[Mention]:
 
 def _of_tasks(plan: Plan) -> Iterator[Mention]:
     for number, task in enumerate(plan.tasks, start=1):
-        for name in _names(f"{task.condition} {task.script} {task.variable} {task.value}"):
+        for name in _names(" ".join((*task.scripts, task.variable, *task.texts))):
             yield Mention(name=name, words=f"task {task.name}", tab="tasks", line=number, acts=task.enabled)
 
 

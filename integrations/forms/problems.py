@@ -3,17 +3,24 @@
 Pure: it looks at the plan and at what is known of its surroundings, never at a database or another system.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from integrations.connectors.http_call import body_of, statuses
 from integrations.connectors.spec import DestinationKind, SourceKind, TargetField
+from integrations.engine.dates import DATED
 from integrations.engine.errors import DefinitionError
 from integrations.engine.plan import (
+    DOCUMENT_STAGES,
+    EVERYTHING_SENT,
+    VALIDATES_AT,
     Column,
     ColumnType,
     FieldMap,
     Line,
+    NoMatch,
     ParentData,
     Plan,
     Stage,
@@ -23,10 +30,12 @@ from integrations.engine.plan import (
     WriteMode,
 )
 from integrations.engine.typed import converter
+from integrations.engine.variables import FACTS, IN_BRACKETS
 from integrations.forms.differences import called
 from integrations.forms.mentions import mentions_of
 from integrations.scripting.names import mentioned, token
 
+QUOTED = re.compile(r"'[^']*'")
 NEEDS_KEYS = frozenset({WriteMode.UPSERT, WriteMode.UPDATE, WriteMode.DELETE})
 NOTHING_SENT_YET = frozenset({Stage.INTEGRATION_PRE, Stage.VALIDATION})
 
@@ -61,7 +70,7 @@ class Surroundings:
 
     `connections` maps public ids to names. `targets` is the target profile: the fields of each target, empty where
     the destination does not list its fields. `check` gives the first complaint about a script, or "". `variables` are
-    the names of the company's global variables. `own` is the public id of the process itself, `neighbours` are the
+    the names of the company's global variables, `tables` the public ids of its translation tables. `own` is the public id of the process itself, `neighbours` are the
     processes that its tasks may come to, by public id.
     """
 
@@ -71,6 +80,7 @@ class Surroundings:
     targets: Mapping[str, Sequence[TargetField]] = field(default_factory=dict)
     check: Callable[[str], str] = lambda script: ""
     variables: Collection[str] = ()
+    tables: Collection[str] = ()
     own: str = ""
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
 
@@ -127,10 +137,7 @@ def _columns(plan: Plan, names: Sequence[str]) -> Iterator[Problem]:
         if key not in names:
             yield Problem(sentence=f"Key field {key} is not a column of the source{_hint(key, names)}.", tab="source")
     for column in plan.source.columns:
-        kinds = [
-            column.type,
-            *(item.type for item in _fields(plan, ColumnType.SOURCE_COLUMN) if item.value == column.name),
-        ]
+        kinds = [column.type, *(_read_as(item) for item in plan.fields if item.column == column.name)]
         if complaint := next(filter(None, (_format_complaint(kind, column.format) for kind in kinds)), ""):
             yield Problem(sentence=f"Column {column.name}: {complaint}", tab="source")
     yield from _namesakes(plan, names)
@@ -151,6 +158,15 @@ def _namesakes(plan: Plan, names: Sequence[str]) -> Iterator[Problem]:
 
 def _fields(plan: Plan, kind: ColumnType) -> list[FieldMap]:
     return [item for line in plan.lines for item in line.fields if item.column_type is kind]
+
+
+def _read_as(item: FieldMap) -> ValueType:
+    """Give the type that a field reads its column as, in the form that the column declares."""
+    if item.column_type is ColumnType.DATE_CALCULATION:
+        return ValueType.DATETIME
+    if item.translation is not None and item.translation.no_match is not NoMatch.KEEP:
+        return ValueType.TEXT
+    return item.type
 
 
 def _format_complaint(kind: ValueType, form: str) -> str:
@@ -234,11 +250,22 @@ def _writes_new(line: Line) -> bool:
 
 
 def _complaint(item: FieldMap, columns: Sequence[str], around: Surroundings) -> str:
+    table = item.translation.table if item.translation else ""
     match item.column_type:
-        case ColumnType.SOURCE_COLUMN if not item.value:
+        case ColumnType.SOURCE_COLUMN | ColumnType.TRANSLATION if not item.value:
             return "no source column is chosen."
-        case ColumnType.SOURCE_COLUMN if columns and item.value not in columns:
+        case ColumnType.DATE_CALCULATION if item.type not in DATED:
+            return f"a date calculation gives a date, and the field is {item.type}."
+        case ColumnType.DATE_CALCULATION if not item.value and not (item.date and item.date.of_start):
+            return "no date to begin with is chosen."
+        case _ if columns and item.column and item.column not in columns:
             return f"{item.value} is not a column of the source{_hint(item.value, columns)}."
+        case ColumnType.TRANSLATION if not table:
+            return "no translation table is chosen."
+        case ColumnType.TRANSLATION if table not in around.tables:
+            return "its translation table no longer exists. Choose another one."
+        case ColumnType.GLOBAL_VARIABLE if not item.value:
+            return "no global variable is chosen."
         case ColumnType.CALCULATION if not item.value.strip():
             return "the calculation is empty."
         case ColumnType.CALCULATION:
@@ -281,6 +308,65 @@ def _of_task(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
             yield f"Task {task.name} says no variable to set."
         case TaskType.RUN_INTEGRATION:
             yield from _of_child(task, plan, around)
+        case TaskType.SEND_EMAIL:
+            yield from _of_email(task)
+        case TaskType.RUN_SQL | TaskType.VALIDATION:
+            yield from _of_sql(task, around)
+        case TaskType.CALL_HTTP:
+            yield from _of_http(task, around)
+    yield from _of_texts(task, plan)
+
+
+def _of_email(task: Task) -> Iterator[str]:
+    if not task.to.strip():
+        yield f"Task {task.name} says nobody to send its e-mail to."
+    if not task.subject.strip():
+        yield f"Task {task.name} sends an e-mail without a subject."
+    if task.attach_failed and task.stage not in EVERYTHING_SENT:
+        yield f"Task {task.name} attaches the failed documents, and at its stage they are not all known."
+
+
+def _of_sql(task: Task, around: Surroundings) -> Iterator[str]:
+    if task.type is TaskType.VALIDATION and task.stage not in VALIDATES_AT:
+        yield f"Task {task.name} validates, and at its stage it is too late for that. Move it."
+    yield from _of_connection(task, around)
+    if not task.statement.strip():
+        yield f"Task {task.name} has no statement."
+    for text in QUOTED.findall(task.statement):
+        if name := IN_BRACKETS.search(text):
+            yield f"Task {task.name} has [{name[1]}] inside a text of its statement. Write it alone, without quotes."
+
+
+def _of_http(task: Task, around: Surroundings) -> Iterator[str]:
+    yield from _of_connection(task, around)
+    if not task.path.strip():
+        yield f"Task {task.name} has no path."
+    try:
+        statuses(task.expected)
+        body_of(task.body, {})
+    except DefinitionError as error:
+        yield f"Task {task.name}: {error.sentence}"
+
+
+def _of_connection(task: Task, around: Surroundings) -> Iterator[str]:
+    if not task.connection:
+        yield f"Task {task.name} says no connection."
+    elif task.connection not in around.connections:
+        yield f"The connection of task {task.name} no longer exists. Choose another one."
+
+
+def _of_texts(task: Task, plan: Plan) -> Iterator[str]:
+    """Names in brackets that would stay as they are. Unknown variables are told elsewhere."""
+    if task.type is TaskType.SET_VARIABLE:
+        return
+    columns = [token(column.name) for column in plan.source.columns] if task.stage in DOCUMENT_STAGES else []
+    for name in dict.fromkeys(name for text in task.texts for name in IN_BRACKETS.findall(text)):
+        if name.startswith("run.") and name[4:] not in FACTS:
+            yield f"Task {task.name} names [{name}]. A run has {', '.join(f'[run.{fact}]' for fact in FACTS)}."
+        elif name.startswith("_") and not columns:
+            yield f"Task {task.name} names [{name}], and at its stage there is no document to take a column from."
+        elif name.startswith("_") and name not in columns:
+            yield f"Task {task.name} names [{name}], which is no column of the source{_hint(name, columns)}."
 
 
 def _of_child(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from integrations.engine.plan import Keep, ParentData, Stage, TaskType, Then
+from integrations.engine.plan import EVERYTHING_SENT, Expects, Keep, ParentData, Stage, TaskType, Then
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,14 @@ STAGES = {
 TYPES = {
     TaskType.RUN_SCRIPT: "Run Script",
     TaskType.RUN_INTEGRATION: "Run Integration",
+    TaskType.SEND_EMAIL: "Send E-mail",
+    TaskType.RUN_SQL: "Run SQL",
+    TaskType.CALL_HTTP: "Call HTTP",
+    TaskType.VALIDATION: "Validation",
     TaskType.SET_VARIABLE: "Set Variable",
 }
 THEN = {Then.NEXT: "Go to next step", Then.QUIT: "Quit", Then.CANCEL: "Cancel processing"}
+EXPECTS = {Expects.ROW: "The query gives a row", Expects.NO_ROW: "The query gives no row"}
 PARENT_DATA = {
     ParentData.NONE: "No",
     ParentData.ALL: "All documents",
@@ -60,7 +65,7 @@ NEXT = "The next task of this stage follows."
 REST_OF_DOCUMENT = "The remaining tasks of this document are skipped."
 REST_OF_STAGE = "The remaining tasks of this stage are skipped; the run's status stays as it is."
 LEFT_OUT = "This document is left out as restricted, with the reason; it is no error."
-POST = (Stage.INTEGRATION_POST_SUCCESS, Stage.INTEGRATION_POST_FAILURE, Stage.INTEGRATION_POST_ALWAYS)
+POST = [stage for stage in Stage if stage in EVERYTHING_SENT]
 
 ON_SUCCESS: dict[Stage, dict[Then, str]] = {
     Stage.INTEGRATION_PRE: {

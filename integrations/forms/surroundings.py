@@ -7,7 +7,7 @@ from integrations.connectors.registry import CONNECTORS
 from integrations.connectors.spec import DestinationKind, SourceKind, Target, TargetField
 from integrations.engine.plan import Plan, TaskType, ValueType
 from integrations.forms.problems import Neighbour, Surroundings
-from integrations.models import Connection, GlobalVariable, Process, ProcessVersion
+from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, TranslationTable
 from integrations.models.process import ProcessQuerySet
 from integrations.scripting.check import Complaint, Severity, check_script
 
@@ -51,6 +51,7 @@ def surroundings_of(process: Process) -> Surroundings:
         targets=targets_of(process),
         check=first_complaint,
         variables=frozenset(GlobalVariable.objects.values_list("name", flat=True)),
+        tables=frozenset(map(str, TranslationTable.objects.values_list("public_id", flat=True))),
         own=str(process.public_id),
         neighbours=_reachable(called_by(process.drafted)),
     )

@@ -6,14 +6,22 @@ from typing import Any
 
 from django import forms
 
+from integrations.connectors.http_call import statuses
 from integrations.engine.errors import DefinitionError
-from integrations.engine.plan import Column, ParentData, Plan, Stage, Task, TaskType, Then
+from integrations.engine.plan import VALIDATES_AT, Column, Expects, ParentData, Plan, Stage, Task, TaskType, Then
 from integrations.forms.mapping import Check, ScriptForm
 from integrations.forms.plain import Tall
 from integrations.forms.problems import Neighbour, unfit, way_back
 from integrations.forms.process import choice
-from integrations.forms.stages import PARENT_DATA, STAGES, THEN, TYPES
+from integrations.forms.stages import EXPECTS, PARENT_DATA, STAGES, THEN, TYPES
 
+NAMES = "[GBL_NAME] stands for a variable, [run.number] for a fact of the run, [_Column] for a column of the document."
+METHODS = ("POST", "GET", "PUT", "PATCH", "DELETE")
+DATABASE_OR_SERVICE = {
+    TaskType.RUN_SQL: "database",
+    TaskType.VALIDATION: "database",
+    TaskType.CALL_HTTP: "service",
+}
 CODE = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off"}
 
 
@@ -101,6 +109,75 @@ class TaskForm(ScriptForm):
         required=False, label="Hand variables back", help_text="What it leaves in them is what this run goes on with."
     )
 
+    to = forms.CharField(
+        required=False,
+        max_length=2_000,
+        label="To",
+        help_text="Addresses with commas between them; [GBL_NAME] stands for a variable.",
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+    )
+    cc = forms.CharField(
+        required=False,
+        max_length=2_000,
+        label="Cc",
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+    )
+    subject = forms.CharField(required=False, max_length=250, label="Subject")
+    text = forms.CharField(
+        required=False, max_length=100_000, strip=False, label="Text", widget=Tall(6), help_text=NAMES
+    )
+    attach_failed = forms.BooleanField(
+        required=False,
+        label="Attach the failed documents",
+        help_text="As an Excel workbook with the reason beside every row. None failed: nothing is attached.",
+    )
+
+    database = forms.ChoiceField(required=False, label="Database")
+    answer = forms.ChoiceField(
+        required=False,
+        label="Keep the answer in",
+        help_text="This variable takes what is answered; it is emptied where nothing is.",
+    )
+    statement = forms.CharField(
+        required=False,
+        max_length=100_000,
+        strip=False,
+        label="SQL",
+        widget=Tall(6, **{**CODE, "class": "mono"}),
+        help_text=f"One statement, done wholly or not at all; a validation only reads. {NAMES} "
+        "They are bound: no quotes around them.",
+    )
+    expects = forms.ChoiceField(
+        required=False,
+        label="Valid when",
+        choices=[(word.value, EXPECTS[word]) for word in Expects],
+    )
+
+    service = forms.ChoiceField(required=False, label="Service")
+    method = forms.ChoiceField(label="Method", choices=[(word, word) for word in METHODS], required=False)
+    path = forms.CharField(
+        required=False,
+        max_length=2_000,
+        label="Path",
+        help_text="Below the address of the connection, such as orders/[_OrderNumber]/ship.",
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+    )
+    expected = forms.CharField(
+        required=False,
+        max_length=200,
+        label="Expected statuses",
+        help_text="Such as 200-299, 404. Empty: every 2xx. Any other one is a failed task.",
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+    )
+    body = forms.CharField(
+        required=False,
+        max_length=100_000,
+        strip=False,
+        label="JSON body",
+        widget=Tall(6, **{**CODE, "class": "mono"}),
+        help_text=f'{NAMES} They stand between quotes; "[GBL_NAME]" alone keeps a number a number.',
+    )
+
     def __init__(
         self,
         *args: Any,
@@ -108,6 +185,7 @@ class TaskForm(ScriptForm):
         task: Task | None,
         variables: Collection[str],
         offers: Sequence[Offered],
+        connections: Mapping[str, Sequence[tuple[str, str]]],
         check: Check,
         **kwargs: Any,
     ) -> None:
@@ -116,8 +194,17 @@ class TaskForm(ScriptForm):
         super().__init__(*args, **kwargs)
         named = task.variable if task else ""
         gone = [(named, f"{named} (no such variable)")] if named and named not in variables else []
-        choice(self, "variable").choices = [("", "Choose a variable"), *((n, n) for n in sorted(variables)), *gone]
+        known = [*((name, name) for name in sorted(variables)), *gone]
+        choice(self, "variable").choices = [("", "Choose a variable"), *known]
+        choice(self, "answer").choices = [("", "No variable"), *known]
+        for name, connector in (("database", "sql"), ("service", "http")):
+            stored = task.connection if task and DATABASE_OR_SERVICE.get(task.type) == name else ""
+            self._offer_connections(name, connections.get(connector, ()), stored)
         self._offer_integrations(task.integration if task else "")
+
+    def _offer_connections(self, name: str, fitting: Sequence[tuple[str, str]], stored: str) -> None:
+        gone = [(stored, "A connection that is not there")] if stored and stored not in dict(fitting) else []
+        choice(self, name).choices = [("", "Choose a connection"), *fitting, *gone]
 
     def _offer_integrations(self, stored: str) -> None:
         fitting = [(offer.key, offer.name) for offer in self.offers if not offer.refused or offer.key == stored]
@@ -153,11 +240,25 @@ class TaskForm(ScriptForm):
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}
         with_data = given.get("parent_data", "") not in ("", ParentData.NONE)
+        if given.get("type") == TaskType.VALIDATION and given.get("stage") not in VALIDATES_AT:
+            there = ", ".join(STAGES[stage].label for stage in Stage if stage in VALIDATES_AT)
+            self.add_error("stage", f"A validation stands before anything is sent. Choose one of {there}.")
         if given.get("type") == TaskType.RUN_INTEGRATION:
             chosen = next((offer for offer in self.offers if offer.key == given.get("integration")), None)
             if chosen and (refused := chosen.refused or (chosen.refused_data if with_data else "")):
                 self.add_error("integration", f"{chosen.name} {refused}. Choose another integration.")
         return given
+
+    def clean_method(self) -> str:
+        return self.cleaned_data["method"] or "POST"
+
+    def clean_expected(self) -> str:
+        text: str = self.cleaned_data["expected"]
+        try:
+            statuses(text)
+        except DefinitionError as error:
+            raise forms.ValidationError(error.sentence) from error
+        return text
 
     def task_to_try(self) -> Task:
         """The task as far as a trial needs it, whatever else is still missing. Raises `DefinitionError` when nothing
@@ -171,6 +272,12 @@ class TaskForm(ScriptForm):
             raise DefinitionError("Choose the variable first.", code="definition.nothing_to_try")
         if task.type is TaskType.RUN_INTEGRATION:
             raise DefinitionError("Another integration is tested on its own.", code="definition.nothing_to_try")
+        if task.type is TaskType.SEND_EMAIL and not task.to.strip():
+            raise DefinitionError("Enter an address first.", code="definition.nothing_to_try")
+        if task.type is TaskType.VALIDATION and not (task.connection and task.statement.strip()):
+            raise DefinitionError("Choose the database and write the query first.", code="definition.nothing_to_try")
+        if task.type in (TaskType.RUN_SQL, TaskType.CALL_HTTP):
+            raise DefinitionError("What it changes would be changed for good.", code="definition.nothing_to_try")
         return task
 
     def task(self) -> Task:
@@ -195,13 +302,28 @@ class TaskForm(ScriptForm):
             case TaskType.RUN_INTEGRATION:
                 own = {name: given[name] for name in ("integration", "use_variables", "hand_back")}
                 own["parent_data"] = ParentData(given["parent_data"] or ParentData.NONE)
+            case TaskType.SEND_EMAIL:
+                own = {name: given[name] for name in ("to", "cc", "subject", "attach_failed")}
+                own["text"] = given["text"].replace("\r\n", "\n")
+            case TaskType.RUN_SQL:
+                own = {"connection": given["database"], "variable": given["answer"]}
+                own["statement"] = given["statement"].replace("\r\n", "\n")
+            case TaskType.VALIDATION:
+                own = {"connection": given["database"], "expects": Expects(given["expects"] or Expects.ROW)}
+                own["statement"] = given["statement"].replace("\r\n", "\n")
+            case TaskType.CALL_HTTP:
+                own = {name: given[name] for name in ("method", "path", "expected")}
+                own |= {"connection": given["service"], "variable": given["answer"]}
+                own["body"] = given["body"].replace("\r\n", "\n")
         return Task(**{**vars(task), **own})
 
 
 def _answers(task: Task | None) -> dict[str, Any]:
     """A task as the form shows it; a new one has the defaults of spec 10."""
     task = task or Task(name="", type=TaskType.RUN_SCRIPT, stage=Stage.INTEGRATION_PRE)
-    return {**{name: getattr(value, "value", value) for name, value in vars(task).items()}, "was": task.name}
+    answers = {name: getattr(value, "value", value) for name, value in vars(task).items()}
+    place = DATABASE_OR_SERVICE.get(task.type)
+    return {**answers, "was": task.name, "answer": task.variable, **({place: task.connection} if place else {})}
 
 
 # The list ---------------------------------------------------------------------------------------------------------

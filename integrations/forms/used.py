@@ -1,6 +1,6 @@
-"""Where global variables and processes are used: in the drafts and newest versions of the processes that are kept."""
+"""Where global variables, translation tables and processes are used: in the drafts and newest versions of the processes that are kept."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +8,15 @@ from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
 from integrations.engine.plan import Plan
-from integrations.forms.mentions import Mention, mentions_of
-from integrations.models import Process, ProcessVersion
+from integrations.forms.mentions import Mention, mentions_of, translations_of
+from integrations.models import Process, ProcessVersion, TranslationTable
+
+Mentions = Callable[[Plan], list[Mention]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """A process that uses a variable. `mentions` are the draft's; `version` is the newest one's number if that uses it
+    """A process that uses a variable or a table. `mentions` are the draft's; `version` is the newest one's number if that uses it
     too, and `only_version` holds the places in words where the draft no longer does."""
 
     process: Process
@@ -25,14 +27,29 @@ class Use:
 
 def uses() -> dict[str, list[Use]]:
     """Give for every variable that is used anywhere where that is, by name of the process."""
+    return _uses("GBL_", mentions_of)
+
+
+def uses_of_tables() -> dict[str, list[Use]]:
+    """The same for translation tables, by their public ids."""
+    return _uses(': "translation"', translations_of)
+
+
+def uses_of_table(table: TranslationTable) -> list[Use]:
+    """Give where one translation table is used."""
+    return _uses(str(table.public_id), translations_of).get(str(table.public_id), [])
+
+
+def _uses(text: str, mentions: Mentions) -> dict[str, list[Use]]:
+    """Look into those plans only that hold `text` at all: most do not, and a plan is long."""
     found: dict[str, list[Use]] = {}
-    drafts = {process.pk: process for process in _that_name_any(Process.objects.kept(), "draft")}
-    versions = {v.process_id: v for v in _that_name_any(_newest(), "plan_json")}
+    drafts = {process.pk: process for process in _that_hold(text, Process.objects.kept(), "draft")}
+    versions = {v.process_id: v for v in _that_hold(text, _newest(), "plan_json")}
     missing = versions.keys() - drafts.keys()
     processes = [*drafts.values(), *Process.objects.filter(pk__in=missing)] if missing else list(drafts.values())
     for process in sorted(processes, key=lambda item: item.name):
         version = versions.get(process.pk)
-        for name, use in _of_process(process, version):
+        for name, use in _of_process(process, version, mentions):
             found.setdefault(name, []).append(use)
     return found
 
@@ -50,38 +67,33 @@ def callers_of(process: Process) -> list[Process]:
     return list(Process.objects.filter(Q(pk__in=drafts.values("pk")) | Q(pk__in=versions)).exclude(pk=process.pk))
 
 
-def _of_process(process: Process, version: ProcessVersion | None) -> Iterator[tuple[str, Use]]:
-    in_draft = _by_name(process.drafted)
-    in_version = _by_name(version.plan) if version else {}
+def _of_process(process: Process, version: ProcessVersion | None, mentions: Mentions) -> Iterator[tuple[str, Use]]:
+    in_draft = _by_name(mentions(process.drafted))
+    in_version = _by_name(mentions(version.plan)) if version else {}
     for name in sorted({*in_draft, *in_version}):
-        mentions = in_draft.get(name, [])
-        words = {mention.words for mention in mentions}
+        drafted = in_draft.get(name, [])
+        words = {mention.words for mention in drafted}
         there = dict.fromkeys(mention.words for mention in in_version.get(name, ()))
         yield (
             name,
             Use(
                 process=process,
-                mentions=mentions,
+                mentions=drafted,
                 version=version.number if version and name in in_version else None,
                 only_version=tuple(place for place in there if place not in words),
             ),
         )
 
 
-def _by_name(plan: Plan) -> dict[str, list[Mention]]:
+def _by_name(mentions: Iterable[Mention]) -> dict[str, list[Mention]]:
     found: dict[str, list[Mention]] = {}
-    for mention in mentions_of(plan):
+    for mention in mentions:
         found.setdefault(mention.name, []).append(mention)
     return found
 
 
 def _newest() -> Any:
     return ProcessVersion.objects.that_are_newest().filter(process__trashed_at=None)
-
-
-def _that_name_any(rows: Any, plan: str) -> Any:
-    """Only those rows whose plan names a variable at all: most do not, and a plan is long."""
-    return _that_hold("GBL_", rows, plan)
 
 
 def _that_hold(text: str, rows: Any, plan: str) -> Any:

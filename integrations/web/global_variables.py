@@ -9,18 +9,16 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.audit import record
 from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
-from integrations.forms.problems import Problem
 from integrations.forms.used import Use, uses, uses_of
 from integrations.forms.variable import GlobalVariableForm
 from integrations.models import GlobalVariable
-from integrations.web.editor import Place, place_of
+from integrations.web.used_in import used_in
 
 
 @dataclass(frozen=True)
@@ -29,14 +27,6 @@ class Row:
 
     variable: GlobalVariable
     used_in: list[Use]
-
-
-@dataclass(frozen=True)
-class UsedIn:
-    """A process that uses a variable: the places of its draft, and those that only its newest version has."""
-
-    use: Use
-    places: list[Place]
 
 
 @require_GET
@@ -141,21 +131,11 @@ def _page(
     context = {
         "form": form,
         "variable": variable,
-        "used_in": [UsedIn(use, _places(use)) for use in used or ()],
+        "used_in": [used_in(use) for use in used or ()],
         "may_edit": _may_edit(request),
         **more,
     }
     return render(request, "global_variables/global_variable.html", context, status=status)
-
-
-def _places(use: Use) -> list[Place]:
-    places = {}
-    for mention in use.mentions:
-        problem = Problem(sentence=mention.words, tab=mention.tab, line=mention.line, part=mention.part)
-        places[mention.words] = Place(mention.words, place_of(use.process, problem))
-    versions = reverse("process-versions", args=[use.process.public_id])
-    only = [Place(f"{words}, in version {use.version} only", versions) for words in use.only_version]
-    return [*places.values(), *only]
 
 
 def _answers(request: Request) -> Any:

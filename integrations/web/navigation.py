@@ -40,7 +40,13 @@ GROUPS: tuple[tuple[str, tuple[Offer, ...]], ...] = (
             Offer("Connections", "connections", icon="plug-connected"),
         ),
     ),
-    ("Maintenance", (Offer("Global Variables", "global-variables", icon="variable"),)),
+    (
+        "Maintenance",
+        (
+            Offer("Global Variables", "global-variables", icon="variable"),
+            Offer("Translation Tables", "translation-tables", icon="file-spreadsheet"),
+        ),
+    ),
     (
         "Administer",
         (

@@ -25,7 +25,7 @@ from integrations.forms.mapping import (
 )
 from integrations.forms.problems import nearest
 from integrations.forms.surroundings import destination_choices, first_complaint, targets_of, warnings
-from integrations.models import Process
+from integrations.models import GlobalVariable, Process, TranslationTable
 from integrations.web.editor import catch_up, code_names, editable, found, frame, go_on, respond, write_draft
 from integrations.web.samples import Cell, LineSample, line_sample
 
@@ -158,7 +158,10 @@ def mapping_sample(request: Request, public_id: UUID, number: int) -> HttpRespon
 
 
 def _grid(process: Process, line: Line, data: Any = None) -> BaseFieldMaps:
-    return field_map_forms(process.drafted, line, targets_of(process).get(line.target, ()), first_complaint, data)
+    variables = tuple(GlobalVariable.objects.values_list("name", flat=True))
+    fields = targets_of(process).get(line.target, ())
+    tables = {str(key): name for key, name in TranslationTable.objects.values_list("public_id", "name")}
+    return field_map_forms(process.drafted, line, fields, first_complaint, data, variables=variables, tables=tables)
 
 
 def _sample(process: Process, plan: Plan, number: int, request: Request) -> LineSample:

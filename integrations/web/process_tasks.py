@@ -15,11 +15,12 @@ from accounts.models import Role
 from accounts.policy import requires
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import Plan, Stage, Task, TaskType
+from integrations.engine.variables import FACTS
 from integrations.forms.mapping import RevisionForm
-from integrations.forms.stages import ON_FAILURE, ON_SUCCESS, PARENT_DATA, STAGES, THEN, TYPES, StageWords
+from integrations.forms.stages import EXPECTS, ON_FAILURE, ON_SUCCESS, PARENT_DATA, STAGES, THEN, TYPES, StageWords
 from integrations.forms.surroundings import first_complaint, neighbours, warnings
 from integrations.forms.task import Offered, TaskForm, arranged, offered, with_task
-from integrations.models import GlobalVariable, Process
+from integrations.models import Connection, GlobalVariable, Process
 from integrations.runs.trial import sample_of_tasks, try_task
 from integrations.web.editor import (
     catch_up,
@@ -33,7 +34,21 @@ from integrations.web.editor import (
     write_draft,
 )
 
-TRIED = ("type", "stage", "condition", "script", "variable", "value")
+TRIED = (
+    "type",
+    "stage",
+    "condition",
+    "script",
+    "variable",
+    "value",
+    "to",
+    "cc",
+    "subject",
+    "text",
+    "database",
+    "statement",
+    "expects",
+)
 """What a trial needs to be right; a name may come later."""
 DONE = {"up": "moved up", "down": "moved down", "copy": "copied", "delete": "deleted"}
 
@@ -198,9 +213,18 @@ def _form(process: Process, task: Task | None, data: Any = None, **more: Any) ->
         task=task,
         variables=GlobalVariable.objects.values_list("name", flat=True),
         offers=_offers(process),
+        connections=_connections(),
         check=first_complaint,
         **more,
     )
+
+
+def _connections() -> dict[str, list[tuple[str, str]]]:
+    """The company's connections by their connector: (public id, name)."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for connection in Connection.objects.order_by("name"):
+        found.setdefault(connection.connector, []).append((str(connection.public_id), connection.name))
+    return found
 
 
 def _offers(process: Process) -> list[Offered]:
@@ -230,6 +254,7 @@ def _task_page(
         warnings=_warnings(shown) if shown and not form.is_bound else [],
         stages=[(stage, words, _meanings(stage)) for stage, words in STAGES.items()],
         then=THEN,
+        facts=FACTS,
         samples=_samples(process),
         sample=request.POST.get("sample", "1"),
         now={
@@ -269,8 +294,9 @@ def _warnings(task: Task) -> list[str]:
 
 
 def _lanes(plan: Plan) -> list[Lane]:
-    names = dict(Process.objects.kept().filter(public_id__in=_called(plan)).values_list("public_id", "name"))
-    integrations = {str(key): name for key, name in names.items()}
+    named = [*Process.objects.kept().filter(public_id__in=_called(plan)).values_list("public_id", "name")]
+    named += Connection.objects.values_list("public_id", "name")
+    names = {str(key): name for key, name in named}
     lanes = []
     for stage, words in STAGES.items():
         there = [(number, item) for number, item in enumerate(plan.tasks, start=1) if item.stage is stage]
@@ -279,7 +305,7 @@ def _lanes(plan: Plan) -> list[Lane]:
                 number=number,
                 task=item,
                 type=TYPES[item.type],
-                summary=_summary(item, integrations),
+                summary=_summary(item, names),
                 is_first=at == 0,
                 is_last=at == len(there) - 1,
             )
@@ -293,20 +319,9 @@ def _called(plan: Plan) -> list[str]:
     return [task.integration for task in plan.tasks if task.integration]
 
 
-def _summary(task: Task, integrations: dict[str, str]) -> str:
+def _summary(task: Task, names: dict[str, str]) -> str:
     """Say in a line what a task does and what is unusual about it."""
-    words = []
-    match task.type:
-        case TaskType.SET_VARIABLE:
-            words.append(f"{task.variable or 'no variable'} = {task.value or 'empty'}")
-        case TaskType.RUN_INTEGRATION:
-            words.append(integrations.get(task.integration, "no integration"))
-            if task.parent_data != "none":
-                words.append(f"data from parent: {PARENT_DATA[task.parent_data].lower()}")
-            if task.use_variables:
-                words.append("parent variables")
-        case TaskType.RUN_SCRIPT:
-            words.append(next((line.strip() for line in task.script.splitlines() if line.strip()), "no script"))
+    words = _does(task, names)
     if task.condition:
         words.append("on a condition")
     if task.on_success != "next":
@@ -314,3 +329,40 @@ def _summary(task: Task, integrations: dict[str, str]) -> str:
     if task.on_failure != "quit":
         words.append(f"on failure {THEN[task.on_failure].lower()}")
     return " · ".join(words)
+
+
+def _does(task: Task, names: dict[str, str]) -> list[str]:
+    words = []
+    match task.type:
+        case TaskType.SET_VARIABLE:
+            words.append(f"{task.variable or 'no variable'} = {task.value or 'empty'}")
+        case TaskType.RUN_INTEGRATION:
+            words.append(names.get(task.integration, "no integration"))
+            if task.parent_data != "none":
+                words.append(f"data from parent: {PARENT_DATA[task.parent_data].lower()}")
+            if task.use_variables:
+                words.append("parent variables")
+        case TaskType.SEND_EMAIL | TaskType.RUN_SQL | TaskType.CALL_HTTP | TaskType.VALIDATION:
+            words += _does_outside(task, names)
+        case TaskType.RUN_SCRIPT:
+            words.append(next((line.strip() for line in task.script.splitlines() if line.strip()), "no script"))
+    return words
+
+
+def _does_outside(task: Task, names: dict[str, str]) -> list[str]:
+    words = []
+    place = names.get(task.connection, "no connection")
+    match task.type:
+        case TaskType.SEND_EMAIL:
+            words.append(f"to {task.to or 'nobody'}: {task.subject or 'no subject'}")
+            if task.attach_failed:
+                words.append("failed documents attached")
+        case TaskType.RUN_SQL:
+            words += [place, " ".join(task.statement.split()) or "no statement"]
+        case TaskType.VALIDATION:
+            words += [place, EXPECTS[task.expects].lower(), " ".join(task.statement.split()) or "no query"]
+        case TaskType.CALL_HTTP:
+            words.append(f"{task.method} {task.path or 'no path'} at {place}")
+    if task.variable:
+        words.append(f"answer in {task.variable}")
+    return words

@@ -1,7 +1,7 @@
 """One run in all its detail: what it did, what it left, why, and what can be done next."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice, zip_longest
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, Max, Min, QuerySet
+from django.db.models import Count, Max, Min
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -19,18 +19,17 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
-from integrations.connectors.excel import write_rows
 from integrations.connectors.registry import source_kind
 from integrations.connectors.spec import SourceContext
 from integrations.connectors.spool import SpooledSource
 from integrations.engine.batch import DELIVERED, Bucket, Row
 from integrations.engine.errors import WaybillError
-from integrations.engine.plan import ColumnType
 from integrations.engine.ports import Source
 from integrations.forms.stages import STAGES as TASK_STAGES
 from integrations.forms.variables import as_text
 from integrations.models import Connection, DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
 from integrations.models.ledger import HANDOVER
+from integrations.runs.failed_documents import as_planned, file_name, write_failed
 from integrations.runs.files import path_of
 from integrations.runs.request import Refused, request_cancel, rerun
 from integrations.web.ledger import attention_of, ledger_of
@@ -38,8 +37,6 @@ from integrations.web.run_panel import ask, watch
 from integrations.web.runs import STAGES, line_of
 
 ERRORS_A_PAGE = 50
-EXPORTED_LINES = 100_000
-EXPORTED = ("Document", "Key", "Outcome", "Reason", "Column", "The destination said", "Row")
 LINES_A_PAGE = 200
 ROWS_A_PAGE = 100
 SEGMENTS_SUMMED = 5_000
@@ -157,20 +154,12 @@ def export_errors(request: Request, number: int) -> FileResponse:
     """The same documents as an Excel workbook: a line for each of their source rows."""
     run = _found(number)
     outcomes = _outcomes(run, request.GET.get("cause", ""))
-    held = {name for rows in _source_rows(outcomes) for row in rows for name in row["values"]}
-    columns = _as_planned(held, [column.name for column in run.version.plan.source.columns])
     with TemporaryDirectory(prefix="errors-") as folder:
         path = Path(folder) / "errors.xlsx"
-        lines = islice(_exported(outcomes, columns), EXPORTED_LINES)
-        write_rows(path, [*EXPORTED, *columns], lines, sheet="Failed documents")
+        write_failed(path, run, outcomes)
         # Open, it can be read to its end though its name is gone.
         file = path.open("rb")
-    return FileResponse(file, as_attachment=True, filename=f"Run {run.number} failed documents.xlsx")
-
-
-def _as_planned(held: Collection[str], planned: Sequence[str]) -> list[str]:
-    """Give names in the order of the plan: PostgreSQL keeps those of an object in an order of its own."""
-    return [*(name for name in planned if name in held), *sorted(set(held).difference(planned))]
+    return FileResponse(file, as_attachment=True, filename=file_name(run))
 
 
 def _in_order(run: Run, outcome: DocumentOutcome) -> DocumentOutcome:
@@ -182,26 +171,8 @@ def _in_order(run: Run, outcome: DocumentOutcome) -> DocumentOutcome:
         *((row, columns) for row in outcome.rows),
         *((record, targets.get(record["line"], [])) for record in outcome.records),
     ]:
-        held["values"] = {name: held["values"][name] for name in _as_planned(held["values"], names)}
+        held["values"] = {name: held["values"][name] for name in as_planned(held["values"], names)}
     return outcome
-
-
-def _source_rows(outcomes: QuerySet[DocumentOutcome]) -> Iterator[list[dict[str, Any]]]:
-    return outcomes.values_list("rows", flat=True).iterator(ERRORS_A_PAGE)
-
-
-def _exported(outcomes: QuerySet[DocumentOutcome], columns: Sequence[str]) -> Iterator[list[Any]]:
-    for outcome in outcomes.iterator(ERRORS_A_PAGE):
-        told = [
-            outcome.document,
-            outcome.key,
-            outcome.bucket.capitalize(),
-            outcome.sentence,
-            outcome.column,
-            outcome.answer,
-        ]
-        for row in outcome.rows or [{"number": None, "values": {}}]:
-            yield [*told, row["number"], *(row["values"].get(name) for name in columns)]
 
 
 @require_GET
@@ -347,10 +318,10 @@ def _blamed(run: Run, outcome: DocumentOutcome) -> set[str]:
     if not outcome.column:
         return set()
     mapped = {
-        item.value
+        item.column
         for line in run.version.plan.lines
         for item in line.fields
-        if item.target == outcome.column and item.column_type is ColumnType.SOURCE_COLUMN
+        if item.target == outcome.column and item.column
     }
     return mapped | {outcome.column}
 

@@ -18,6 +18,7 @@ from integrations.web import (
     run_panel,
     run_summary,
     runs,
+    translation_tables,
 )
 
 urlpatterns = [
@@ -113,6 +114,21 @@ urlpatterns = [
     path("global-variables/<uuid:public_id>/", global_variables.global_variable, name="global-variable"),
     path("global-variables/<uuid:public_id>/save/", global_variables.save, name="global-variable-save"),
     path("global-variables/<uuid:public_id>/delete/", global_variables.delete, name="global-variable-delete"),
+    # Translation Tables
+    path("translation-tables/", translation_tables.translation_tables, name="translation-tables"),
+    path("translation-tables/new/", translation_tables.new, name="translation-table-new"),
+    path("translation-tables/<uuid:public_id>/", translation_tables.translation_table, name="translation-table"),
+    path("translation-tables/<uuid:public_id>/save/", translation_tables.save, name="translation-table-save"),
+    path("translation-tables/<uuid:public_id>/delete/", translation_tables.delete, name="translation-table-delete"),
+    path("translation-tables/<uuid:public_id>/export/", translation_tables.export, name="translation-table-export"),
+    path(
+        "translation-tables/<uuid:public_id>/import/", translation_tables.read_workbook, name="translation-table-read"
+    ),
+    path(
+        "translation-tables/<uuid:public_id>/import/take/",
+        translation_tables.take_workbook,
+        name="translation-table-take",
+    ),
     # The installation
     path("health/", health.health, name="health"),
     path("metrics/", health.metrics, name="metrics"),

@@ -1,14 +1,12 @@
 // The mapping grid by keyboard: arrows move between cells, Enter edits, Escape and Enter leave the cell again.
 const isShown = (control) => control.offsetParent !== null && control.type !== "hidden";
-const cellsOf = (row) => [...row.querySelectorAll(".cell")].filter((cell) => controlOf(cell));
-const controlOf = (cell) => [...cell.querySelectorAll("input, select, textarea")].find(isShown);
-const rowsOf = (grid) => [...grid.querySelectorAll("tbody tr")].filter((row) => cellsOf(row).length);
+const controlsOf = (row) => [...row.querySelectorAll(".cell :is(input, select, textarea)")].filter(isShown);
+const rowsOf = (grid) => [...grid.querySelectorAll("tbody tr")].filter((row) => controlsOf(row).length);
 
-function to(grid, rowAt, cellAt) {
+function to(grid, rowAt, controlAt) {
   const rows = rowsOf(grid);
-  const row = rows[Math.max(0, Math.min(rowAt, rows.length - 1))];
-  const cells = cellsOf(row);
-  const control = controlOf(cells[Math.max(0, Math.min(cellAt, cells.length - 1))]);
+  const controls = controlsOf(rows[Math.max(0, Math.min(rowAt, rows.length - 1))]);
+  const control = controls[Math.max(0, Math.min(controlAt, controls.length - 1))];
   control.focus();
   control.select?.();
   delete control.dataset.editing;
@@ -16,17 +14,16 @@ function to(grid, rowAt, cellAt) {
 
 function move(event, grid) {
   const control = event.target;
-  const cell = control.closest(".cell");
   const row = control.closest("tr");
-  if (!cell || !row) return;
+  if (!row || !control.closest(".cell")) return;
   const rowAt = rowsOf(grid).indexOf(row);
-  const cellAt = cellsOf(row).indexOf(cell);
+  const controlAt = controlsOf(row).indexOf(control);
   const editing = control.dataset.editing === "yes";
   const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey) {
     if (editing && control.tagName === "TEXTAREA") return;
     event.preventDefault();
-    if (editing) return to(grid, rowAt + 1, cellAt);
+    if (editing) return to(grid, rowAt + 1, controlAt);
     control.dataset.editing = "yes";
     if (control.tagName === "SELECT") control.showPicker?.();
     else control.setSelectionRange(control.value.length, control.value.length);
@@ -36,7 +33,7 @@ function move(event, grid) {
   } else if (steps[event.key] && !editing && !event.altKey && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
     event.preventDefault();
     const [down, right] = steps[event.key];
-    to(grid, rowAt + down, cellAt + right);
+    to(grid, rowAt + down, controlAt + right);
   }
 }
 

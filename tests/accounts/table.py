@@ -6,11 +6,13 @@ from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.urls import reverse
 
 from accounts.models import Role, User
+from integrations.runs.files import path_of
 from tests import factories
 from tests.accounts.world import WORD, Furniture, World
-from tests.web.defining import CSV, shown_answers
+from tests.web.defining import CSV, answers_of, shown_answers
 
 Args = Callable[[World, Furniture], list[Any]]
 Data = Callable[[World, Furniture, Client], dict[str, Any]]
@@ -72,6 +74,10 @@ def variable(world: World, it: Furniture) -> list[Any]:
     return [it.variable.public_id]
 
 
+def table(world: World, it: Furniture) -> list[Any]:
+    return [it.table.public_id]
+
+
 def run(world: World, it: Furniture) -> list[Any]:
     return [it.run.number]
 
@@ -111,6 +117,24 @@ def new_task(world: World, it: Furniture, client: Client) -> dict[str, Any]:
 
 def variable_answers(world: World, it: Furniture, client: Client) -> dict[str, Any]:
     return {"name": "GBL_NEW", "value": "told anew", "revision": 0}
+
+
+def table_answers(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    shown = client.get(reverse("translation-table", args=table(world, it))).context
+    return answers_of([shown["form"], shown["grid"]]) | {"rows-0-becomes": "Deutschland"}
+
+
+def new_table(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    shown = client.get(reverse("translation-table-new")).context
+    return answers_of([shown["form"], shown["grid"]]) | {"name": "Currencies", "pasted": "€\tEUR"}
+
+
+def workbook(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return {"file": SimpleUploadedFile("next.xlsx", path_of(it.workbook).read_bytes())}
+
+
+def looked_at(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return {"kept": str(it.workbook.public_id), "revision": it.table.revision}
 
 
 def person(world: World, it: Furniture, client: Client) -> dict[str, Any]:
@@ -308,6 +332,15 @@ TABLE: dict[str, Row] = {
     "global-variable": Row(least="viewer", args=variable),
     "global-variable-save": Row(least="designer", methods=POST, args=variable, data=variable_answers),
     "global-variable-delete": Row(least="designer", methods=POST, args=lambda world, it: [it.spare_variable.public_id]),
+    # Translation Tables
+    "translation-tables": Row(least="viewer"),
+    "translation-table-new": Row(least="designer", methods=BOTH, data=new_table),
+    "translation-table": Row(least="viewer", args=table),
+    "translation-table-save": Row(least="designer", methods=POST, args=table, data=table_answers),
+    "translation-table-delete": Row(least="designer", methods=POST, args=lambda world, it: [it.spare_table.public_id]),
+    "translation-table-export": Row(least="viewer", args=table),
+    "translation-table-read": Row(least="designer", methods=POST, args=table, data=workbook),
+    "translation-table-take": Row(least="designer", methods=POST, args=table, data=looked_at),
     # The installation
     "health": Row(least="nobody"),
     "metrics": Row(least="nobody"),

@@ -19,6 +19,7 @@ from django_scopes import scope, scopes_disabled
 from accounts import first_visit, invitations
 from accounts.audit import record
 from accounts.models import Company, Invitation, Membership, Role, User
+from integrations.connectors.excel import write_rows
 from integrations.engine.batch import Bucket
 from integrations.engine.plan import (
     Column,
@@ -45,6 +46,9 @@ from integrations.models import (
     Run,
     RunStatus,
     StageEntry,
+    StoredFile,
+    TaskDeed,
+    TranslationTable,
 )
 from integrations.runs.files import store
 from integrations.runs.journal import make_filter, pack_keys
@@ -74,6 +78,9 @@ class Furniture:
     invitation_link: str
     variable: GlobalVariable
     spare_variable: GlobalVariable
+    table: TranslationTable
+    spare_table: TranslationTable
+    workbook: StoredFile
 
 
 @dataclass
@@ -139,12 +146,26 @@ def furnish(company: Company, by: User, folder: Path, *, word: str, number: int)
             invitation_link=link,
             variable=_variable(company, "GBL_REGION", word, by),
             spare_variable=_variable(company, "GBL_SPARE", word, by),
+            table=_table(company, f"Countries{word}", word, by),
+            spare_table=_table(company, f"Spare{word}", word, by),
+            workbook=_workbook(company, folder, word, by),
         )
 
 
 def _variable(company: Company, name: str, word: str, by: User) -> GlobalVariable:
     value = f"North{word}"
     return GlobalVariable.objects.create(company=company, name=name, value=value, description=word, updated_by=by)
+
+
+def _table(company: Company, name: str, word: str, by: User) -> TranslationTable:
+    pairs = [("DE", f"Germany{word}"), (f"FR{word}", "France")]
+    return TranslationTable.make(company, by=by, pairs=pairs, name=name, description=f"Described{word}")
+
+
+def _workbook(company: Company, folder: Path, word: str, by: User) -> StoredFile:
+    path = folder / f"{company.pk}.xlsx"
+    write_rows(path, ("From", "To"), [("DE", f"Allemagne{word}")])
+    return store(company, ContentFile(path.read_bytes()), name=f"countries{word}.xlsx", by=by)
 
 
 def _connection(company: Company, name: str, path: Path) -> Connection:
@@ -273,6 +294,7 @@ def _ended_run(process: Process, by: User, word: str, number: int) -> Run:
     )
     StageEntry.objects.create(**owned, epoch=1, stage="read", message=f"read{word}", ended_at=now)
     LogEntry.objects.create(**owned, level="info", stage="read", message=f"logged{word}")
+    TaskDeed.objects.create(**owned, place=f"integration_pre/TELL{word}", value=f"told{word}")
     return run
 
 

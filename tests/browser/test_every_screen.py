@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -21,8 +22,9 @@ from playwright.sync_api import Page, expect
 from accounts import first_visit, invitations
 from accounts.audit import record
 from accounts.models import Company, Role, User
-from integrations.engine.plan import Stage, Task, TaskType
-from integrations.models import Connection, GlobalVariable, Process
+from integrations.connectors.excel import write_rows
+from integrations.engine.plan import ColumnType, DateCalculation, FieldMap, NoMatch, Stage, Task, TaskType, Translation
+from integrations.models import Connection, GlobalVariable, Process, TranslationTable
 from integrations.runs.request import request_cancel, request_run
 from tests import factories
 from tests.accounts.table import TABLE
@@ -40,7 +42,8 @@ PROCESS = ("process", "process-options", "process-versions", "process-preview", 
 LINE = ("process-grouping", "process-mapping", "process-restriction")
 TASK = ("process-tasks", "process-task-new", "process-variables")
 VARIABLES = ("global-variables", "global-variable-new")
-DEFINE = (*PROCESS, *LINE, *TASK, *VARIABLES, "process-task", "global-variable")
+TABLES = ("translation-tables", "translation-table-new")
+DEFINE = (*PROCESS, *LINE, *TASK, *VARIABLES, *TABLES, "process-task", "global-variable", "translation-table")
 DEFINE += ("processes", "process-new", "connections", "connection", "connection-new")
 ADMINISTER = ("users", "audit-log", "companies", "company", "profile", "account_change_password", "account_logout")
 PLAIN = (
@@ -62,6 +65,7 @@ NO_SCREEN = {
     "run-progress": "lives in the panel",
     "run-source-download": "is a file",
     "run-errors-export": "is a file",
+    "translation-table-export": "is a file",
     "health": "is for machines",
     "metrics": "is for machines",
 }
@@ -151,7 +155,9 @@ def test_the_run_desk(eye: Eye, enter: Enter, customers: Process, omar: User) ->
     eye.look_at("the panel, ended")
 
 
-def test_the_designers_pages(eye: Eye, enter: Enter, customers: Process, olga: User, demo: Company) -> None:
+def test_the_designers_pages(
+    eye: Eye, enter: Enter, customers: Process, olga: User, demo: Company, tmp_path: Path
+) -> None:
     page = enter(olga, "/processes/")
     with scope(company=demo):
         crm = Connection.objects.get()
@@ -171,6 +177,26 @@ def test_the_designers_pages(eye: Eye, enter: Enter, customers: Process, olga: U
     eye.look(*(reverse(name, args=[customers.public_id]) for name in TASK))
     eye.look(reverse("process-task", args=[customers.public_id, 1]))
     eye.look(*map(reverse, VARIABLES), reverse("global-variable", args=[variable.public_id]))
+    with scope(company=demo):
+        pairs = [(f"{number:05}", f"Account {number}") for number in range(300)]
+        table = TranslationTable.make(demo, by=olga, pairs=pairs, name="Accounts")
+        how = Translation(table=str(table.public_id), no_match=NoMatch.DEFAULT, default="none")
+        field = FieldMap(target="name", column_type=ColumnType.TRANSLATION, value="CompanyName", translation=how)
+        line = broken.lines[0]
+        dated = FieldMap(target="source", column_type=ColumnType.DATE_CALCULATION, date=DateCalculation(of_start=True))
+        others = {"name": field, "source": dated}
+        fields = tuple(others.get(item.target, item) for item in line.fields)
+        translated = replace(broken, lines=(replace(line, fields=fields),))
+        Process.objects.filter(pk=customers.pk).update(draft=translated.to_json())
+    eye.look(*map(reverse, TABLES), reverse("translation-table", args=[table.public_id]))
+    eye.look(reverse("process-mapping", args=[customers.public_id, 1]))
+    workbook = tmp_path / "accounts.xlsx"
+    write_rows(workbook, ("From", "To"), [*pairs[1:], ("00001x", ""), ("", "none")])
+    page.goto(eye.root + reverse("translation-table", args=[table.public_id]))
+    page.get_by_label("Workbook (.xlsx)").set_input_files(workbook)
+    page.get_by_role("button", name="Look at the changes").click()
+    expect(page.get_by_role("button", name="Take these rows")).to_be_visible()
+    eye.look_at("what a workbook would change")
 
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{eye.root}/connections/{crm.public_id}/")

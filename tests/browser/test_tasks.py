@@ -43,6 +43,35 @@ def process_named(company: Company, name: str, columns: tuple[Column, ...] = COL
 
 
 @pytest.mark.django_db(transaction=True)
+def test_each_type_of_task_shows_what_is_its_own(signed_in: Page, live_server: Any, company: Company) -> None:
+    page = signed_in
+    process = process_named(company, "CUSTOMERS")
+    factories.make_connection(company, "Web", "http", url="http://127.0.0.1/")
+    page.goto(f"{live_server.url}/processes/{process.public_id}/tasks/new/")
+    own = {
+        "Send E-mail": (["To", "Subject", "Text"], True),
+        "Run SQL": (["Database", "SQL", "Keep the answer in"], False),
+        "Call HTTP": (["Service", "Path", "JSON body", "Keep the answer in"], False),
+        "Validation": (["Database", "Valid when", "SQL"], True),
+        "Run Script": (["JavaScript Code"], True),
+    }
+    labels = {label for fields, _ in own.values() for label in fields}
+    for kind, (fields, has_test) in own.items():
+        page.get_by_label("Type").select_option(label=kind)
+        for label in sorted(labels):
+            expect(page.get_by_label(label, exact=True)).to_be_visible(visible=label in fields)
+        expect(page.get_by_role("button", name="Test", exact=True)).to_be_visible(visible=has_test)
+        assert Axe().run(page).violations_count == 0, kind
+    page.get_by_label("Type").select_option(label="Call HTTP")
+    page.get_by_role("textbox", name="Name*").fill("TELL")
+    page.get_by_label("Service").select_option(label="Web")
+    page.get_by_label("Path").fill("notes")
+    page.get_by_role("button", name="Save task", exact=True).click()
+    expect(page.get_by_text("Task TELL is saved to the draft.")).to_be_visible()
+    expect(page.get_by_text("POST notes at Web")).to_be_visible()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_designer_adds_the_tasks_of_the_worked_example_by_clicking(
     signed_in: Page, live_server: Any, company: Company
 ) -> None:

@@ -1,8 +1,24 @@
 """What changed between two plans is told in words."""
 
 from dataclasses import replace
+from typing import Any
 
-from integrations.engine.plan import Column, ColumnType, FieldMap, Line, Plan, ValueType, WhenBusy
+import pytest
+
+from integrations.engine.plan import (
+    Column,
+    ColumnType,
+    DateCalculation,
+    DateUnit,
+    DayOfMonth,
+    FieldMap,
+    Line,
+    NoMatch,
+    Plan,
+    Translation,
+    ValueType,
+    WhenBusy,
+)
 from integrations.forms.differences import differences
 from tests.forms.kinds import customers
 
@@ -58,3 +74,39 @@ def test_a_restriction_that_was_emptied_is_removed() -> None:
     restricted = replace(plan, lines=(replace(plan.lines[0], restriction="return true"),))
 
     assert differences(restricted, plan) == ["Line Customer: restriction removed"]
+
+
+START_WORDS = "the start of the run +2 months, the last day of the month"
+
+
+def dated(value: str = "", **how: Any) -> FieldMap:
+    return FieldMap(target="name", column_type=ColumnType.DATE_CALCULATION, value=value, date=DateCalculation(**how))
+
+
+def translated(no_match: NoMatch) -> FieldMap:
+    how = Translation(table="t", no_match=no_match, default="x")
+    return FieldMap(target="name", column_type=ColumnType.TRANSLATION, value="City", translation=how)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        (FieldMap(target="name", value="City"), "column City"),
+        (FieldMap(target="name", column_type=ColumnType.CONSTANT, value="x"), "constant x"),
+        (FieldMap(target="name", column_type=ColumnType.GLOBAL_VARIABLE, value="GBL_REGION"), "variable GBL_REGION"),
+        (dated(value="City"), "City"),
+        (dated(value="City", amount=-3), "City -3 days"),
+        (dated(of_start=True, amount=2, unit=DateUnit.MONTHS, day=DayOfMonth.LAST), START_WORDS),
+        (translated(NoMatch.ERROR), "a translation of City, or the document fails"),
+        (translated(NoMatch.KEEP), "a translation of City, or the value as it is"),
+        (translated(NoMatch.BLANK), "a translation of City, or blank"),
+        (translated(NoMatch.DEFAULT), "a translation of City, or “x”"),
+    ],
+)
+def test_each_column_type_says_what_a_field_is_mapped_to(field: FieldMap, words: str) -> None:
+    plan = customers()
+    fields = (plan.lines[0].fields[0], field, plan.lines[0].fields[2])
+
+    changed = replace(plan, lines=(replace(plan.lines[0], fields=fields),))
+
+    assert differences(plan, Plan.from_json(changed.to_json())) == [f"Line Customer: name mapped to {words}"]

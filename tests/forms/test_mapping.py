@@ -3,8 +3,22 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from integrations.connectors.spec import TargetField
-from integrations.engine.plan import Aggregate, Column, ColumnType, FieldMap, Line, ValueType
+from integrations.engine.plan import (
+    Aggregate,
+    Column,
+    ColumnType,
+    DateCalculation,
+    DateUnit,
+    DayOfMonth,
+    FieldMap,
+    Line,
+    NoMatch,
+    Translation,
+    ValueType,
+)
 from integrations.forms.mapping import (
     GroupingForm,
     RestrictionForm,
@@ -13,6 +27,8 @@ from integrations.forms.mapping import (
     matched_by_name,
 )
 from tests.forms.kinds import FIELDS, customers
+
+TABLE = "0b2f6bd2-1f1e-4b53-9a1b-7d8f3f7f0001"
 
 
 def fine(script: str) -> str:
@@ -51,9 +67,30 @@ def test_each_column_type_takes_its_own_value_and_the_type_of_the_target() -> No
         },
         {"target": "name", "column_type": "constant", "constant": " spaces stay "},
         {"target": "credit_limit", "column_type": "calculation", "script": "return 1;\r\n"},
+        {"target": "region", "column_type": "global_variable", "variable": "GBL_REGION"},
+        {"target": "country", "column_type": "translation", "column": "Name", "table": TABLE, "default": "left over"},
+        {
+            "target": "unit",
+            "column_type": "translation",
+            "column": "Name",
+            "table": TABLE,
+            "no_match": "default",
+            "default": " pc",
+        },
+        {"target": "due", "type": "date", "column_type": "date_calculation", "base": "column:Name", "amount": "-3"},
+        {
+            "target": "end",
+            "type": "date",
+            "column_type": "date_calculation",
+            "base": "start",
+            "unit": "months",
+            "day": "last",
+        },
     )
 
-    grid = field_map_forms(plan, plan.lines[0], FIELDS, fine, data)
+    grid = field_map_forms(
+        plan, plan.lines[0], FIELDS, fine, data, variables=("GBL_REGION",), tables={TABLE: "Countries"}
+    )
 
     assert grid.is_valid(), grid.errors
     assert grid.field_maps() == (
@@ -62,7 +99,77 @@ def test_each_column_type_takes_its_own_value_and_the_type_of_the_target() -> No
         FieldMap(
             target="credit_limit", column_type=ColumnType.CALCULATION, value="return 1;\n", type=ValueType.DECIMAL
         ),
+        FieldMap(target="region", column_type=ColumnType.GLOBAL_VARIABLE, value="GBL_REGION"),
+        FieldMap(
+            target="country",
+            column_type=ColumnType.TRANSLATION,
+            value="Name",
+            translation=Translation(table=TABLE, no_match=NoMatch.ERROR),
+        ),
+        FieldMap(
+            target="unit",
+            column_type=ColumnType.TRANSLATION,
+            value="Name",
+            translation=Translation(table=TABLE, no_match=NoMatch.DEFAULT, default=" pc"),
+        ),
+        FieldMap(
+            target="due",
+            column_type=ColumnType.DATE_CALCULATION,
+            value="Name",
+            type=ValueType.DATE,
+            date=DateCalculation(amount=-3),
+        ),
+        FieldMap(
+            target="end",
+            column_type=ColumnType.DATE_CALCULATION,
+            type=ValueType.DATE,
+            date=DateCalculation(of_start=True, unit=DateUnit.MONTHS, day=DayOfMonth.LAST),
+        ),
     )
+
+
+def test_a_translated_field_shows_its_column_its_table_and_its_rule() -> None:
+    how = Translation(table=TABLE, no_match=NoMatch.DEFAULT, default="none")
+    item = FieldMap(target="name", column_type=ColumnType.TRANSLATION, value="Name", translation=how)
+
+    (row,) = (row for row in grid_rows(Line(name="L", target="t", fields=(item,)), FIELDS) if row["target"] == "name")
+
+    shown = {name: row[name] for name in ("column_type", "column", "table", "no_match", "default")}
+    assert shown == {
+        "column_type": "translation",
+        "column": "Name",
+        "table": TABLE,
+        "no_match": "default",
+        "default": "none",
+    }
+
+
+@pytest.mark.parametrize(("of_start", "value", "base"), [(True, "", "start"), (False, "Name", "column:Name")])
+def test_a_calculated_date_shows_where_it_begins_and_counts_as_mapped(of_start: bool, value: str, base: str) -> None:
+    how = DateCalculation(of_start=of_start, amount=-3, unit=DateUnit.WEEKS, day=DayOfMonth.FIRST)
+    item = FieldMap(target="name", column_type=ColumnType.DATE_CALCULATION, value=value, date=how)
+
+    (row,) = (row for row in grid_rows(Line(name="L", target="t", fields=(item,)), FIELDS) if row["target"] == "name")
+
+    assert [row[name] for name in ("base", "amount", "unit", "day", "group")] == [base, -3, "weeks", "first", "mapped"]
+
+
+@pytest.mark.parametrize("amount", ["x", "1.5", "100001"])
+def test_an_amount_that_is_none_is_refused(amount: str) -> None:
+    plan = customers()
+    row = {"target": "name", "column_type": "date_calculation", "base": "start", "amount": amount}
+
+    assert not field_map_forms(plan, plan.lines[0], FIELDS, fine, posted(row)).is_valid()
+
+
+def test_a_variable_that_is_gone_stays_chosen_until_another_one_is() -> None:
+    gone = FieldMap(target="name", column_type=ColumnType.GLOBAL_VARIABLE, value="GBL_GONE")
+
+    grid = field_map_forms(customers(), Line(name="L", target="t", fields=(gone,)), FIELDS, fine)
+
+    (row,) = (form for form in grid.forms if form.initial["target"] == "name")
+    assert ("GBL_GONE", "GBL_GONE (no longer exists)") in row.fields["variable"].choices
+    assert row.initial["group"] == "mapped"
 
 
 def test_a_row_that_is_not_mapped_is_left_out_even_when_incomplete() -> None:

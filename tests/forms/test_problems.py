@@ -7,10 +7,12 @@ import pytest
 from integrations.engine.plan import (
     Column,
     ColumnType,
+    DateCalculation,
     DestinationSpec,
     FieldMap,
     Plan,
     SourceSpec,
+    Translation,
     ValueType,
     WriteMode,
 )
@@ -25,6 +27,25 @@ def sentences(plan: Plan, **changes: object) -> list[str]:
 def with_fields(*fields: FieldMap) -> Plan:
     plan = customers()
     return replace(plan, lines=(replace(plan.lines[0], fields=fields),))
+
+
+def translated(column: str, table: str) -> FieldMap:
+    how = Translation(table=table)
+    return FieldMap(target="name", column_type=ColumnType.TRANSLATION, value=column, translation=how)
+
+
+def dated(column: str, kind: ValueType, *, of_start: bool = False) -> FieldMap:
+    how = DateCalculation(of_start=of_start)
+    return FieldMap(target="name", column_type=ColumnType.DATE_CALCULATION, value=column, type=kind, date=how)
+
+
+def test_a_column_whose_form_is_no_dates_cannot_begin_a_date_calculation() -> None:
+    plan = with_fields(customers().lines[0].fields[0], dated("Name", ValueType.DATE))
+    columns = (Column(name="CustomerNumber"), Column(name="Name", type=ValueType.DECIMAL, format=","))
+
+    (sentence,) = sentences(replace(plan, source=replace(plan.source, columns=columns)))
+
+    assert sentence.startswith("Column Name: “,” is no date format.")
 
 
 def test_a_complete_plan_has_no_problem() -> None:
@@ -199,3 +220,42 @@ def test_two_columns_of_one_name_in_scripts_are_said_once_a_script_looks_at_one(
     script = FieldMap(target="name", column_type=ColumnType.CALCULATION, value="return this._A_B")
     line = replace(silent.lines[0], fields=(*silent.lines[0].fields, script))
     assert clash in sentences(replace(silent, lines=(line,)))
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        (
+            FieldMap(target="name", column_type=ColumnType.GLOBAL_VARIABLE),
+            "name of line Customer: no global variable is chosen.",
+        ),
+        (
+            FieldMap(target="name", column_type=ColumnType.GLOBAL_VARIABLE, value="GBL_REGIO"),
+            "The mapping of name names GBL_REGIO, which is no global variable. Nearest name: GBL_REGION.",
+        ),
+        (FieldMap(target="name", column_type=ColumnType.GLOBAL_VARIABLE, value="GBL_REGION"), ""),
+        (translated("", "t"), "name of line Customer: no source column is chosen."),
+        (
+            translated("Nam", "t"),
+            "name of line Customer: Nam is not a column of the source. Nearest name: Name.",
+        ),
+        (translated("Name", ""), "name of line Customer: no translation table is chosen."),
+        (
+            translated("Name", "gone"),
+            "name of line Customer: its translation table no longer exists. Choose another one.",
+        ),
+        (translated("Name", "t"), ""),
+        (dated("", ValueType.DATE), "name of line Customer: no date to begin with is chosen."),
+        (dated("Nam", ValueType.DATE), "name of line Customer: Nam is not a column of the source. Nearest name: Name."),
+        (
+            dated("Name", ValueType.DECIMAL),
+            "name of line Customer: a date calculation gives a date, and the field is decimal.",
+        ),
+        (dated("Name", ValueType.DATETIME), ""),
+        (dated("", ValueType.TEXT, of_start=True), ""),
+    ],
+)
+def test_each_column_type_says_what_it_lacks(field: FieldMap, sentence: str) -> None:
+    plan = with_fields(customers().lines[0].fields[0], field)
+
+    assert sentences(plan, variables={"GBL_REGION"}, tables={"t"}) == ([sentence] if sentence else [])

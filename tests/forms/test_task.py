@@ -5,14 +5,26 @@ from itertools import product
 
 import pytest
 
-from integrations.engine.plan import Column, Keep, ParentData, Plan, Stage, Task, TaskType, Then, ValueType, Variable
+from integrations.engine.plan import (
+    Column,
+    Expects,
+    Keep,
+    ParentData,
+    Plan,
+    Stage,
+    Task,
+    TaskType,
+    Then,
+    ValueType,
+    Variable,
+)
 from integrations.forms.differences import differences
 from integrations.forms.mentions import mentions_of
 from integrations.forms.problems import Neighbour, problems_of, unfit, way_back
 from integrations.forms.stages import ON_FAILURE, ON_SUCCESS, STAGES
 from integrations.forms.task import arranged, in_order, offered, with_task
 from integrations.forms.variables import applying
-from tests.forms.kinds import around, customers
+from tests.forms.kinds import CRM, around, customers
 
 A = Task(name="A", type=TaskType.RUN_SCRIPT, stage=Stage.INTEGRATION_PRE, script="return true;")
 B = replace(A, name="B")
@@ -82,6 +94,103 @@ def test_an_unknown_variable_is_named_with_the_nearest_one_at_each_place() -> No
             "The Variables tab names GBL_X9, which is no global variable. Create it under Global Variables.",
             "variables",
         ),
+    ]
+
+
+EMAIL = Task(
+    name="TELL", type=TaskType.SEND_EMAIL, stage=Stage.INTEGRATION_POST_ALWAYS, to="a@x.test", subject="S", text="T"
+)
+
+
+def test_an_email_that_nobody_gets_or_that_names_what_is_not_there_is_a_problem() -> None:
+    assert sentences(customers(tasks=(EMAIL,))) == []
+    bad = replace(EMAIL, to="", subject=" ", text="[run.nothing] [_Name] [GBL_NEW]")
+    facts = (
+        "[run.number], [run.name], [run.process], [run.company], [run.user], [run.startedAt], [run.stage], [run.read], "
+        "[run.created], [run.updated], [run.unchanged], [run.restricted], [run.failed], [run.unknown], [run.held], "
+        "[run.lastError]"
+    )
+    assert sentences(customers(tasks=(bad,))) == [
+        "Task TELL says nobody to send its e-mail to.",
+        "Task TELL sends an e-mail without a subject.",
+        f"Task TELL names [run.nothing]. A run has {facts}.",
+        "Task TELL names [_Name], and at its stage there is no document to take a column from.",
+        "Task TELL names GBL_NEW, which is no global variable. Create it under Global Variables.",
+    ]
+    early = replace(EMAIL, stage=Stage.DOCUMENT_POST_FAILURE, text="[_Name] [_Nam]", attach_failed=True)
+    assert sentences(customers(tasks=(early,))) == [
+        "Task TELL attaches the failed documents, and at its stage they are not all known.",
+        "Task TELL names [_Nam], which is no column of the source. Nearest name: _Name.",
+    ]
+
+
+SQL = Task(name="DO", type=TaskType.RUN_SQL, stage=Stage.INTEGRATION_PRE, connection=CRM, statement="SELECT 1")
+
+
+def test_a_statement_without_a_connection_or_with_a_quoted_name_is_a_problem() -> None:
+    assert sentences(customers(tasks=(SQL,))) == []
+    assert sentences(customers(tasks=(replace(SQL, connection="gone", statement=" "),))) == [
+        "The connection of task DO no longer exists. Choose another one.",
+        "Task DO has no statement.",
+    ]
+    bad = replace(SQL, connection="", statement="UPDATE t SET a = 'it''s [run.number]', b = [run.number]")
+    assert sentences(customers(tasks=(bad,))) == [
+        "Task DO says no connection.",
+        "Task DO has [run.number] inside a text of its statement. Write it alone, without quotes.",
+    ]
+
+
+CALL = Task(name="CALL", type=TaskType.CALL_HTTP, stage=Stage.INTEGRATION_PRE, connection=CRM, path="notes")
+
+
+def test_a_request_that_cannot_be_made_is_a_problem() -> None:
+    assert sentences(customers(tasks=(replace(CALL, body='{"a": "[run.number]"}', expected="200-204, 404"),))) == []
+    bad = replace(CALL, connection="", path="", body='{"a": [run.number]}')
+    first, second, third = sentences(customers(tasks=(bad,)))
+    assert (first, second) == ("Task CALL says no connection.", "Task CALL has no path.")
+    assert third.startswith("Task CALL: the body is no JSON: Expecting value: line 1 column 8")
+    assert sentences(customers(tasks=(replace(CALL, expected="404-200"),))) == [
+        "Task CALL: “404-200” is no status. Write them such as 200-299, 404."
+    ]
+
+
+def test_what_changed_in_a_request_is_said() -> None:
+    changed = replace(CALL, method="PUT", path="others", body="{}", expected="404")
+    assert differences(customers(tasks=(CALL,)), customers(tasks=(changed,))) == [
+        "Task CALL: method changed",
+        "Task CALL: path changed",
+        "Task CALL: body changed",
+        "Task CALL: expected statuses changed",
+    ]
+
+
+def test_a_validation_behind_everything_is_a_problem() -> None:
+    check = replace(SQL, type=TaskType.VALIDATION)
+    assert sentences(customers(tasks=(check, replace(check, name="B", stage=Stage.DOCUMENT_PRE)))) == []
+    late = replace(check, stage=Stage.DOCUMENT_POST_SUCCESS)
+    said = "Task DO validates, and at its stage it is too late for that. Move it."
+    assert sentences(customers(tasks=(late,))) == [said]
+    changed = replace(check, expects=Expects.NO_ROW)
+    plans = (customers(tasks=(check,)), customers(tasks=(changed,)))
+    assert differences(*plans) == ["Task DO: valid when the query gives no row"]
+    assert Plan.from_json(plans[1].to_json()) == plans[1]
+
+
+def test_what_changed_in_a_statement_is_said() -> None:
+    changed = replace(SQL, connection="other", statement="SELECT 2", variable="GBL_A")
+    assert differences(customers(tasks=(SQL,)), customers(tasks=(changed,))) == [
+        "Task DO: keeps its answer in GBL_A",
+        "Task DO: another connection",
+        "Task DO: SQL changed",
+    ]
+
+
+def test_what_changed_in_an_email_is_said() -> None:
+    changed = replace(EMAIL, to="b@x.test", text="Other", attach_failed=True)
+    assert differences(customers(tasks=(EMAIL,)), customers(tasks=(changed,))) == [
+        "Task TELL: To changed",
+        "Task TELL: text changed",
+        "Task TELL: attaches the failed documents",
     ]
 
 

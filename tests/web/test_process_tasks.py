@@ -1,7 +1,10 @@
 """The Tasks tab: tasks under their stages, defined, moved, switched, copied and deleted in the draft."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +13,18 @@ from django.urls import reverse
 from django_scopes import scope
 
 from accounts.models import AuditEntry, Company, User
-from integrations.engine.plan import Column, ParentData, Plan, SourceSpec, Stage, Task, TaskType, Then, ValueType
+from integrations.engine.plan import (
+    Column,
+    Expects,
+    ParentData,
+    Plan,
+    SourceSpec,
+    Stage,
+    Task,
+    TaskType,
+    Then,
+    ValueType,
+)
 from integrations.models import GlobalVariable, Process
 from tests import factories
 from tests.web.defining import answers_of, said, save, upload_sample
@@ -256,6 +270,67 @@ def test_names_stand_beside_every_code_box(doras: Client, process: Process) -> N
         assert f'data-insert="this.{FAILED}"' in shown and 'data-insert="this._Name"' in shown, name
 
 
+def test_an_email_is_saved_and_listed(doras: Client, process: Process) -> None:
+    letter = {"to": "[GBL_FAILED_CUSTOMERS]", "cc": "c@x.test", "subject": "Run [run.number]", "text": "One\r\nTwo"}
+    save(doras, process, "task", line=1, type="send_email", attach_failed="on", **letter)
+    kept = {**letter, "text": "One\nTwo", "attach_failed": True, "script": ""}
+    assert tasks_of(process)[0] == replace(RESET, type=TaskType.SEND_EMAIL, **kept)
+    page = doras.get(reverse("process-task", args=[process.public_id, 1])).content.decode()
+    assert "[run.number] [run.name]" in page and "[run.lastError]" in page
+    shown = tab(doras, process).content.decode()
+    assert f"to [{FAILED}]: Run [run.number] · failed documents attached" in shown and "#i-mail" in shown
+    save(doras, process, "task", line=1, type="run_script", script="return true;")
+    assert tasks_of(process)[0] == replace(CHECK, name="RESET"), "nothing of the e-mail is kept"
+
+
+def test_a_statement_is_saved_and_listed_and_not_tried(doras: Client, process: Process) -> None:
+    with_statement = {"type": "run_sql", "answer": FAILED, "statement": "UPDATE t\r\nSET a = [run.number]"}
+    database = process.drafted.destination.connection
+    save(doras, process, "task", line=1, database=database, **with_statement)
+    kept = {"connection": database, "variable": FAILED, "statement": "UPDATE t\nSET a = [run.number]", "script": ""}
+    assert tasks_of(process)[0] == replace(RESET, type=TaskType.RUN_SQL, **kept)
+    shown = tab(doras, process).content.decode()
+    assert f"CRM of CUSTOMERS · UPDATE t SET a = [run.number] · answer in {FAILED}" in shown
+    form = doras.get(reverse("process-task", args=[process.public_id, 1])).context["form"]
+    assert (form["database"].value(), form["answer"].value()) == (database, FAILED)
+    refused = tried(doras, process, 1).context["tried"]["refused"]
+    assert refused == "What it changes would be changed for good."
+
+
+def test_a_request_is_saved_and_listed_and_its_statuses_are_read(
+    doras: Client, company: Company, process: Process
+) -> None:
+    web = str(factories.make_connection(company, "Web", "http", url="http://127.0.0.1/").public_id)
+    request = {"method": "PUT", "path": "notes/[run.number]", "body": '{"a": "[run.name]"}', "expected": "200, 404"}
+    save(doras, process, "task", line=1, type="call_http", service=web, **request)
+    assert tasks_of(process)[0] == replace(RESET, type=TaskType.CALL_HTTP, script="", connection=web, **request)
+    assert "PUT notes/[run.number] at Web" in tab(doras, process).content.decode()
+    form = doras.get(reverse("process-task", args=[process.public_id, 1])).context["form"]
+    assert [name for _, name in form.fields["service"].choices] == ["Choose a connection", "Web"]
+    assert [name for _, name in form.fields["database"].choices] == ["Choose a connection", "CRM of CUSTOMERS"]
+    response = save(doras, process, "task", line=1, expected="fine")
+    said_so = "“fine” is no status. Write them such as 200-299, 404."
+    assert response.context["form"].errors["expected"] == [said_so]
+    process.refresh_from_db()
+    assert process.drafted.tasks[0].expected == "200, 404"
+
+
+def test_a_validation_is_saved_where_it_may_stand(doras: Client, process: Process) -> None:
+    database = process.drafted.destination.connection
+    query = {"type": "validation", "database": database, "statement": "SELECT 1 FROM t", "expects": "no_row"}
+    save(doras, process, "task", line=1, **query, stage="validation")
+    kept = {"connection": database, "statement": "SELECT 1 FROM t", "expects": Expects.NO_ROW, "script": ""}
+    made = replace(RESET, type=TaskType.VALIDATION, stage=Stage.VALIDATION, **kept)
+    assert made in tasks_of(process)
+    assert "CRM of CUSTOMERS · the query gives no row · SELECT 1 FROM t" in tab(doras, process).content.decode()
+    response = save(doras, process, "task", line=names(process).index("RESET") + 1, stage="document_post_success")
+    assert response.context["form"].errors["stage"] == [
+        "A validation stands before anything is sent. Choose one of Integration Pre Tasks, Validation Tasks, "
+        "Document Pre Tasks."
+    ]
+    assert made in tasks_of(process)
+
+
 # Problems ---------------------------------------------------------------------------------------------------------
 
 
@@ -439,6 +514,44 @@ def test_a_trial_says_why_it_could_not_be_or_failed(doras: Client, process: Proc
     assert thrown.well is False and "failed at line 1" in thrown.sentence
     unknown = tried(doras, process, 1, script="return this.GBL_NOWHERE;").context["tried"]["refused"]
     assert "GBL_NOWHERE" in unknown
+
+
+def test_an_email_is_shown_and_not_sent_by_a_test(doras: Client, sampled: Process, mailoutbox: list[Any]) -> None:
+    letter = {"type": "send_email", "to": "a@x.test, b@x.test", "subject": "[_Name] in [run.process]", "text": "Hi"}
+    result = tried(doras, sampled, sample="2", **letter).context["tried"]["result"]
+    said_so = "Not sent. It would go to a@x.test, b@x.test with the subject “Ben in CUSTOMERS”: Hi"
+    assert (result.well, result.sentence, mailoutbox) == (True, said_so, [])
+    result = tried(doras, sampled, **letter | {"to": "nobody"}).context["tried"]["result"]
+    assert (result.well, result.sentence) == (False, "The task would fail: “nobody” is no e-mail address.")
+    assert tried(doras, sampled, **letter | {"to": ""}).context["tried"]["refused"] == "Enter an address first."
+
+
+def test_a_validation_is_really_asked_by_a_test(
+    doras: Client, company: Company, sampled: Process, settings: Any, tmp_path: Path
+) -> None:
+    settings.FOLDERS = [tmp_path]
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as database, database:
+        database.execute("CREATE TABLE customers (name TEXT)")
+        database.execute("INSERT INTO customers VALUES ('Ben')")
+    crm = factories.make_connection(company, "CRM", system="sqlite", path=str(tmp_path / "crm.db"))
+    query = {
+        "type": "validation",
+        "stage": "document_pre",
+        "database": str(crm.public_id),
+        "statement": "SELECT name FROM customers WHERE name = [_Name]",
+    }
+
+    def said_of(sample: str, **changes: str) -> tuple[bool | None, str]:
+        result = tried(doras, sampled, sample=sample, **query | changes).context["tried"]["result"]
+        return result.well, result.sentence
+
+    assert said_of("2") == (True, "Valid")
+    assert said_of("1") == (False, "The task would fail: its query gives no row.")
+    found = "The task would fail: its query gives what should not be there: Ben."
+    assert said_of("2", expects="no_row") == (False, found)
+    assert said_of("2", statement="DELETE FROM customers")[1].startswith("The task would fail: CRM refuses")
+    refused = tried(doras, sampled, **query | {"statement": ""}).context["tried"]["refused"]
+    assert refused == "Choose the database and write the query first."
 
 
 def test_setting_a_variable_is_tried_too(doras: Client, process: Process) -> None:

@@ -1,7 +1,9 @@
 """Processes: from a name to a version that runs, by the forms that a designer sees."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
@@ -10,8 +12,8 @@ from django.utils import timezone
 from django_scopes import scope
 
 from accounts.models import AuditEntry, Company, User
-from integrations.engine.plan import Aggregate, ColumnType, Plan, WhenBusy
-from integrations.models import Connection, Process, ProcessVersion
+from integrations.engine.plan import Aggregate, ColumnType, DateCalculation, DateUnit, DayOfMonth, Plan, WhenBusy
+from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, TranslationTable
 from tests import factories
 from tests.runs.making import process_of
 from tests.web.defining import (
@@ -205,6 +207,69 @@ def test_a_constant_and_a_calculation_are_mapped_and_computed(client: Client, wi
     cells = {row["form"]["target"].value(): row["sample"] for row in response.context["rows"] if row["sample"]}
     assert cells["name"].text == "KÖHLER & SÖHNE"
     assert cells["note"].text == "web"
+
+
+def map_note(client: Client, process: Process, **answers: str) -> Any:
+    """Map the field `note` as answered, and give the page that follows."""
+    rows = client.get(reverse("process-mapping", args=[process.public_id, 1])).context["rows"]
+    at = next(index for index, row in enumerate(rows) if row["form"]["target"].value() == "note")
+    return save(client, process, "mapping", line=1, **{f"fields-{at}-{name}": text for name, text in answers.items()})
+
+
+def sample_of_note(response: Any) -> Any:
+    return next(row["sample"] for row in response.context["rows"] if row["form"]["target"].value() == "note")
+
+
+def test_a_global_variable_is_mapped_with_the_value_that_a_run_would_begin_with(
+    client: Client, with_line: Process, company: Company
+) -> None:
+    variable = GlobalVariable.objects.create(company=company, name="GBL_REGION", value="North")
+
+    response = map_note(client, with_line, column_type="global_variable", variable="GBL_REGION")
+
+    assert sample_of_note(response).text == "North"
+    (field,) = draft(with_line).lines[0].fields
+    assert (field.column_type, field.value) == (ColumnType.GLOBAL_VARIABLE, "GBL_REGION")
+    used = client.get(reverse("global-variable", args=[variable.public_id])).context["used_in"]
+    assert [place.sentence for item in used for place in item.places] == ["the mapping of note"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "shown"),
+    [
+        ({}, "“Köhler & Söhne” in Name of row 1 is not in the translation table Short names."),
+        ({"no_match": "keep"}, "Köhler & Söhne"),
+        ({"no_match": "default", "default": "none"}, "none"),
+    ],
+)
+def test_a_translation_is_mapped_and_its_sample_says_what_comes_of_it(
+    client: Client, with_line: Process, company: Company, answers: dict[str, str], shown: str
+) -> None:
+    table = TranslationTable.make(company, by=None, pairs=[("Koehler", "KS")], name="Short names")
+    said = {"column_type": "translation", "column": "Name", "table": str(table.public_id)}
+
+    cell = sample_of_note(map_note(client, with_line, **said, **answers))
+
+    assert (cell.problem or cell.text) == shown
+    table.change(revision=0, by=User.objects.get(name__startswith="Dora"), pairs=[("Köhler & Söhne", "KS")])
+    page = client.get(reverse("process-mapping", args=[with_line.public_id, 1]))
+    assert sample_of_note(page).text == "KS"
+
+
+def test_a_date_calculation_is_mapped_and_its_sample_is_a_date(client: Client, with_line: Process) -> None:
+    today = timezone.localdate(timezone=ZoneInfo(with_line.company.time_zone))
+
+    response = map_note(
+        client, with_line, column_type="date_calculation", base="start", amount="0", unit="months", day="first"
+    )
+
+    assert sample_of_note(response).text in {f"{day:%Y-%m}-01" for day in (today, today - timedelta(days=1))}
+    (field,) = draft(with_line).lines[0].fields
+    assert field.date == DateCalculation(of_start=True, unit=DateUnit.MONTHS, day=DayOfMonth.FIRST)
+
+    response = map_note(client, with_line, base="column:Name", amount="2")
+
+    assert "is not a date and time such as" in sample_of_note(response).problem
 
 
 def test_the_live_sample_answers_for_what_is_typed_and_saves_nothing(client: Client, with_line: Process) -> None:
