@@ -195,6 +195,8 @@ def test_a_task_is_moved_by_keyboard_and_deleted_after_a_question_in_place(
 def test_a_name_is_dragged_into_the_code(signed_in: Page, live_server: Any, company: Company) -> None:
     page, process = signed_in, furnished(company)
     page.goto(f"{live_server.url}/processes/{process.public_id}/tasks/new/")
+    expect(page.locator("li[data-token='this._email']")).to_be_hidden()  # A stage of the integration has no document.
+    page.get_by_label("Stage").select_option("Document Pre Tasks")
 
     page.locator("li[data-token='this._email'] button").drag_to(page.get_by_label("JavaScript Code"))
 
