@@ -78,10 +78,13 @@ def actions_called(words: str) -> list[str]:
 
 
 def changes_in_words(entry: AuditEntry) -> list[Change]:
-    """Say what changed, a line for each thing; what was and stayed empty is left out."""
+    """Say what changed, a line for each thing; what was and stayed empty is left out.
+
+    In the order of their names: databases keep the keys of an object in orders of their own.
+    """
     changes = []
-    for key, before, after in entry.changes:
-        name = NAMES.get(key, key.replace("_", " ").capitalize())
+    named = [(NAMES.get(key, key.replace("_", " ").capitalize()), key, *both) for key, *both in entry.changes]
+    for name, key, before, after in sorted(named, key=lambda item: item[0]):
         if key == "changes" and isinstance(after, list):
             changes += [Change("", "", _text(sentence)) for sentence in after]
         elif before not in EMPTY or after not in EMPTY:

@@ -19,6 +19,12 @@ class Migration(migrations.Migration):
             model_name='run',
             name='runs_unfinished',
         ),
+        # Taking the index of `process` away takes every index of that column alone along on PostgreSQL, and this constraint
+        # is one there: so it is laid aside for that while.
+        migrations.RemoveConstraint(
+            model_name='run',
+            name='one_exclusive_run_at_once',
+        ),
         migrations.AlterField(
             model_name='run',
             name='parent',
@@ -28,6 +34,10 @@ class Migration(migrations.Migration):
             model_name='run',
             name='process',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='integrations.process'),
+        ),
+        migrations.AddConstraint(
+            model_name='run',
+            constraint=models.UniqueConstraint(condition=models.Q(('exclusive', True), ('status', 'in_progress')), fields=('process',), name='one_exclusive_run_at_once'),
         ),
         migrations.AddIndex(
             model_name='run',

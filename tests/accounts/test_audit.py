@@ -241,7 +241,7 @@ def test_the_log_tells_in_words_what_changed(client: Client, ada: User, company:
     page = client.get(reverse("audit-log")).content.decode()
 
     assert "<li>Task SLOW: switched off</li><li>Options: the separator changed</li>" in page
-    assert "<li>Version: 3</li><li>Trigger: re-run</li></ul>" in page
+    assert "<li>Trigger: re-run</li><li>Version: 3</li></ul>" in page
     assert "Process draft saved" in page and "process.saved" not in page and "None" not in page
 
 
