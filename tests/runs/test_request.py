@@ -270,7 +270,6 @@ def test_a_run_that_has_ended_is_not_cancelled(process: Process, omar: User) -> 
     assert not request_cancel(ended(process), by=omar)
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite in memory has no writer that waits for another")
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_press_re_run_at_once_one_gets_a_run(
     process: Process, company: Company, customers: StoredFile, omar: User
