@@ -29,6 +29,8 @@
     history.replaceState(history.state, "", url);
     for (const row of rows()) row.classList.toggle("picked", row.dataset.row === number);
     part.setAttribute("hx-get", url.pathname + url.search);
+    // `process` forgets what is under way, so that a late answer would draw the row picked before this one.
+    window.htmx.trigger(part, "htmx:abort");
     window.htmx.process(part);
     refresh(part);
   }

@@ -1,12 +1,13 @@
 """Everything by keyboard alone: rows, search, places, help, the panel and the menu."""
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django_scopes import scope
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from accounts.models import Company, User
 from integrations.models import Process, Run, RunStatus
@@ -42,6 +43,20 @@ def test_j_and_k_walk_the_rows_and_enter_opens_one(desk: Page) -> None:
 
     press(desk, "Enter")
     expect(desk).to_have_url(re.compile("/runs/1/summary/"))
+
+
+def test_a_late_answer_for_the_row_picked_before_changes_nothing(desk: Page) -> None:
+    def late(route: Route) -> None:
+        desk.wait_for_timeout(600)
+        with contextlib.suppress(Error):  # the page gave it up
+            route.continue_()
+
+    desk.route(re.compile(r"[?&]run=2"), late)
+    press(desk, "j", "j")
+    expect(desk.locator("#acts-1")).to_be_visible()
+    press(desk, "r")
+    desk.wait_for_timeout(1200)
+    expect(desk.get_by_role("button", name="Yes")).to_be_focused()
 
 
 def test_r_asks_before_it_runs_again(desk: Page, demo: Company) -> None:
