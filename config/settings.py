@@ -276,6 +276,7 @@ METRICS_TOKEN = env("METRICS_TOKEN")
 # The one list of periodic jobs, read by cron (`manage.py crontab add`) and by the built-in clock of `start`.
 CRONJOBS = [
     ("* * * * *", "integrations.scheduling.clock.every_minute"),
+    ("23 3 * * *", "integrations.runs.retention.delete_old_runs"),
 ]
 CRONTAB_EXECUTABLE = "crontab"
 # Cron gives its jobs no settings: this file of them is read before each.

@@ -48,7 +48,7 @@ class HttpJsonDestination:
         self.repeat_safe = bool(self._settings.get("honours_key", False))
         self._door = HttpDoor(
             allow_nets=context.opened.allow_nets,
-            concurrency=whole_number(self._settings, "concurrency", 10, 1, 100),
+            concurrency=context.concurrency or whole_number(self._settings, "concurrency", 10, 1, 100),
             timeout=timedelta(seconds=whole_number(self._settings, "timeout", 30, 1, 300)),
             patience=Patience(repeat_unanswered=self.repeat_safe),
         )

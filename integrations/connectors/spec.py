@@ -152,12 +152,14 @@ class DestinationContext:
     """What a destination gets to open: its spec, the plan's lines and its connection.
 
     `is_over` says whether the run should end: one that sends for long then answers for what it has sent so far.
+    `concurrency` is how many documents may be under way at once; 0 leaves that to the connection.
     """
 
     spec: DestinationSpec
     lines: tuple[Line, ...]
     opened: Opened
     is_over: Callable[[], bool] = lambda: False
+    concurrency: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

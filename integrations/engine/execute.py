@@ -17,6 +17,7 @@ from integrations.engine.errors import Fenced, TransientError, UnknownOutcome, W
 from integrations.engine.failpoint import failpoint
 from integrations.engine.group import documents
 from integrations.engine.inputs import Inputs
+from integrations.engine.limits import too_many_errors
 from integrations.engine.mapping import Mapper, joined, part, withdraw
 from integrations.engine.order import order_of
 from integrations.engine.plan import DOCUMENT_STAGES, NoData, Plan, Stage
@@ -83,14 +84,18 @@ class Stopped(Exception):
 
 
 def stop_if_asked(journal: Journal, *, to_be_counted: bool) -> None:
-    """Raise `Stopped` when the run should end here; a cancel waits while something of the run has `to_be_counted`."""
+    """Raise `Stopped` when the run should end here. What is final, a cancel or the end of its time, waits while
+    something of the run has `to_be_counted`."""
     stop = journal.stop()
-    if stop is Stop.CANCELLED:
-        if not to_be_counted:
-            sentence = "The run was cancelled. What was not sent yet is held."
-            raise Stopped(Outcome(status=OutcomeStatus.CANCELLED, sentence=sentence, code="cancelled"))
-    elif stop is not None:
+    if stop is not None and stop is not Stop.CANCELLED:
         raise Stopped(Outcome(status=OutcomeStatus.HANDED_BACK))
+    if to_be_counted:
+        return
+    if stop is Stop.CANCELLED:
+        sentence = "The run was cancelled. What was not sent yet is held."
+        raise Stopped(Outcome(status=OutcomeStatus.CANCELLED, sentence=sentence, code="cancelled"))
+    if sentence := journal.overdue():
+        raise Stopped(Outcome(status=OutcomeStatus.FAILED, sentence=sentence, code="time_limit"))
 
 
 def execute(
@@ -148,6 +153,8 @@ class _Execution:
         self._position = Position()
         self._may_have_left = False
         """True while a segment of an earlier worker may have left and nobody knows yet whether it did."""
+        self._tasks_follow = True
+        """False where the options keep the tasks behind everything from following."""
         self._abandoned = False
         """True once nobody waits any more for what is being mapped ahead."""
 
@@ -188,6 +195,7 @@ class _Execution:
         return seen
 
     def _without_data(self) -> Outcome:
+        self._tasks_follow = self._plan.options.tasks_without_data
         if self._plan.options.no_data is NoData.FAILURE:
             return Outcome(
                 status=OutcomeStatus.FAILED,
@@ -209,7 +217,7 @@ class _Execution:
 
     def _closed(self, outcome: Outcome) -> Outcome:
         """Let the last tasks follow. What was not attempted is held by the row itself when the run ends."""
-        if outcome.status is OutcomeStatus.HANDED_BACK:
+        if outcome.status is OutcomeStatus.HANDED_BACK or not self._tasks_follow:
             return outcome
         if outcome.status is not OutcomeStatus.CANCELLED:
             is_well = outcome.status is OutcomeStatus.COMPLETED
@@ -268,6 +276,12 @@ class _Execution:
         """
         stop_if_asked(self._journal, to_be_counted=self._may_have_left or to_be_counted)
 
+    def _stop_after_errors(self, documents: int) -> None:
+        errors = self._position.errors + self._position.follow_ups
+        sentence = too_many_errors(self._plan.options, errors=errors, documents=documents)
+        if sentence and not self._may_have_left:
+            raise Stopped(Outcome(status=OutcomeStatus.FAILED, sentence=sentence, code="too_many_errors"))
+
     def _stop_now_and_then(self) -> None:
         now = time.monotonic()
         if now - self._looked_up_at > LOOK_UP_SECONDS:
@@ -287,21 +301,23 @@ class _Execution:
         segments = self._segments(seen, mapper, skip=begun.documents)
         if self._minds_documents:
             # What a task does shows in the next document, so nothing is computed ahead of it.
-            self._send_all(segments, begun, settled)
+            self._send_all(segments, begun, settled, of=seen.documents)
             return
         self._accounted_variables = self._variables.snapshot()
         try:
             with Ahead(segments, meanwhile=self._stop_if_asked, interrupt=self._abandon) as mapped:
-                self._send_all(mapped, begun, settled)
+                self._send_all(mapped, begun, settled, of=seen.documents)
         except Stopped:
             # What was mapped ahead and not sent has left no trace.
             self._variables.update(self._accounted_variables)
             raise
 
-    def _send_all(self, mapped: Iterable[MappedBatch], begun: Position, settled: Settled | None) -> None:
+    def _send_all(self, mapped: Iterable[MappedBatch], begun: Position, settled: Settled | None, *, of: int) -> None:
+        """Send one segment after the other; `of` is how many documents the source has."""
         for left in mapped:
             while left.documents:
                 self._stop_if_asked()
+                self._stop_after_errors(of)
                 left = self._next_segment(left, begun, settled)
 
     def _next_segment(self, batch: MappedBatch, begun: Position, settled: Settled | None) -> MappedBatch:

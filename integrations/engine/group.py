@@ -16,7 +16,8 @@ from typing import IO
 from integrations.engine.batch import Document, Problem, Row, RowBatch
 from integrations.engine.errors import Where
 from integrations.engine.keys import Keys, kept
-from integrations.engine.plan import Plan
+from integrations.engine.limits import repeated
+from integrations.engine.plan import Plan, RepeatedKeys
 from integrations.engine.ports import Source
 from integrations.engine.survey import Survey
 
@@ -36,8 +37,11 @@ def documents(plan: Plan, source: Source, seen: Survey) -> Iterator[Document]:
         found = _together(_entries(plan, source, keys), keys)
     else:
         found = _gathered(plan, source, keys, seen)
+    refuses = plan.options.repeated_keys is RepeatedKeys.ERROR
     for number, document in enumerate(found, 1):
         document.number = number
+        if refuses and document.problem is None:
+            document.problem = repeated(plan, document, lies_apart=hash(document.key) in (seen.scattered or ()))
         yield document
 
 

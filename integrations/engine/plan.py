@@ -167,6 +167,13 @@ class BlankRows(StrEnum):
     DROP_BLANK_KEYS = "drop_blank_keys"
 
 
+class RepeatedKeys(StrEnum):
+    """What becomes of a document whose key comes twice in the source."""
+
+    ONE_DOCUMENT = "one_document"
+    ERROR = "error"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """A source column as the process remembers it. `format` is the declared date order or decimal mark, if any."""
@@ -319,12 +326,25 @@ class Variable:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The Options tab, as far as the engine obeys it."""
+    """The Options tab. A limit of 0 is none.
+
+    `tasks_without_data`: the tasks behind everything follow a source without a row, too. `time_limit` is in minutes
+    from the start of the run. `stop_after` counts documents that failed, `stop_after_percent` is of all documents of
+    the source. `concurrency` is how many documents may be under way to the destination at once; 0 leaves it to the
+    connection. `keep_days` is how long a run that has ended is kept; 0 keeps it for ever.
+    """
 
     separator: str = "|"
     no_data: NoData = NoData.SUCCESS
+    tasks_without_data: bool = True
     blank_rows: BlankRows = BlankRows.KEEP
+    repeated_keys: RepeatedKeys = RepeatedKeys.ONE_DOCUMENT
     when_busy: WhenBusy = WhenBusy.WAIT
+    time_limit: int = 0
+    stop_after: int = 0
+    stop_after_percent: int = 0
+    concurrency: int = 0
+    keep_days: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -441,6 +461,11 @@ def _task(data: Mapping[str, Any]) -> Task:
 
 
 def _options(data: Mapping[str, Any]) -> Options:
-    words: dict[str, type[StrEnum]] = {"no_data": NoData, "blank_rows": BlankRows, "when_busy": WhenBusy}
+    words: dict[str, type[StrEnum]] = {
+        "no_data": NoData,
+        "blank_rows": BlankRows,
+        "repeated_keys": RepeatedKeys,
+        "when_busy": WhenBusy,
+    }
     given: dict[str, Any] = {name: words[name](value) if name in words else value for name, value in data.items()}
     return Options(**given)

@@ -171,6 +171,9 @@ class Journal(Protocol):
     def stop(self) -> Stop | None:
         """Say whether the run should end at this segment, and why."""
 
+    def overdue(self) -> str:
+        """Say that the run took longer than it may; "" while it is in time."""
+
 
 class TaskResult(StrEnum):
     """How the tasks of a stage ended. QUIT and CANCEL left the tasks behind that one undone."""

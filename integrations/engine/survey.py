@@ -16,7 +16,7 @@ from typing import IO
 
 from integrations.engine.errors import DefinitionError, SourceError, Where
 from integrations.engine.keys import Keys, kept
-from integrations.engine.plan import Plan
+from integrations.engine.plan import Plan, RepeatedKeys
 from integrations.engine.ports import Source
 
 PARTITIONS = 64
@@ -60,6 +60,13 @@ def survey(plan: Plan, source: Source) -> Survey:
                 starts.add([key for key, new in zip(found, changes, strict=True) if new and key])
                 before = found[-1]
         distinct, scattered = starts.settle()
+    if scattered is None and plan.options.repeated_keys is RepeatedKeys.ERROR:
+        raise SourceError(
+            f"More than {FEW_SCATTERED:,} keys come twice in the source, and the options call that an error. See that "
+            f"{' and '.join(f'“{name}”' for name in keys.names)} identify a document. Nothing was sent.",
+            code="source.repeated_key",
+            where=Where(stage="group", column=keys.names[0]),
+        )
     documents = distinct + unkeyed if keys.indexes else rows
     return Survey(columns=columns, rows=rows, documents=documents, dropped=dropped, scattered=scattered)
 

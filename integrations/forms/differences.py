@@ -20,8 +20,15 @@ from integrations.forms.stages import EXPECTS, KEEP, PARENT_DATA, STAGES, THEN, 
 OPTIONS = {
     "separator": "the separator",
     "no_data": "what no data means",
+    "tasks_without_data": "whether tasks follow a source without data",
     "blank_rows": "what happens to blank rows",
+    "repeated_keys": "what becomes of a key that comes twice",
     "when_busy": "what happens when busy",
+    "concurrency": "how many documents go at once",
+    "time_limit": "the time limit",
+    "stop_after": "after how many failed documents a run stops",
+    "stop_after_percent": "after how many percent failed a run stops",
+    "keep_days": "how long runs are kept",
 }
 HTTP = {"method": "method", "path": "path", "body": "body", "expected": "expected statuses"}
 TEXTS = {"to": "To", "cc": "Cc", "subject": "subject", "text": "text", "statement": "SQL", **HTTP}
@@ -130,7 +137,14 @@ def _words(item: FieldMap) -> str:
 
 
 def _options(old: Options, new: Options) -> Iterator[str]:
-    yield from (f"Options: {words}" for name, words in OPTIONS.items() if getattr(old, name) != getattr(new, name))
+    for name, words in OPTIONS.items():
+        was, now = getattr(old, name), getattr(new, name)
+        if was != now:
+            yield f"Options: {words}{_limits(was, now) if type(now) is int else ''}"
+
+
+def _limits(was: int, now: int) -> str:
+    return f", {now or 'none'} instead of {was or 'none'}"
 
 
 def _tasks(old: Plan, new: Plan) -> Iterator[str]:

@@ -9,16 +9,12 @@ from django.conf import settings
 
 from integrations.connectors.spec import DestinationKind, Setting, SourceKind, TargetField
 from integrations.engine.plan import (
-    BlankRows,
     Column,
     DestinationSpec,
     Line,
-    NoData,
-    Options,
     Plan,
     SourceSpec,
     ValueType,
-    WhenBusy,
     WriteMode,
 )
 from integrations.forms.plain import PlainForm, Tall, field_for
@@ -380,47 +376,6 @@ def line_forms(lines: Sequence[Line], targets: Mapping[str, Sequence[TargetField
         form_kwargs={"lines": lines, "targets": targets, "empty_permitted": False},
     )
     return formset
-
-
-class OptionsForm(PlainForm):
-    """The Options tab."""
-
-    revision = forms.IntegerField(widget=forms.HiddenInput)
-    no_data = forms.ChoiceField(
-        label="No data",
-        choices=[(NoData.SUCCESS.value, "Success"), (NoData.FAILURE.value, "Failure")],
-        help_text="How a run ends whose source holds no row.",
-    )
-    blank_rows = forms.ChoiceField(
-        label="Blank rows",
-        choices=[
-            (BlankRows.KEEP.value, "Keep"),
-            (BlankRows.DROP.value, "Drop blank rows"),
-            (BlankRows.DROP_BLANK_KEYS.value, "Drop rows with blank keys"),
-        ],
-        help_text="Dropped rows are counted as restricted.",
-    )
-    when_busy = forms.ChoiceField(
-        label="When busy",
-        choices=[
-            (WhenBusy.WAIT.value, "Wait in line"),
-            (WhenBusy.REFUSE.value, "Refuse"),
-            (WhenBusy.ALLOW.value, "Allow"),
-        ],
-        help_text="What a second run does while the first is not finished. The same rule at every door.",
-    )
-    separator = forms.CharField(
-        label="Separator", max_length=10, strip=False, help_text="Stands between values that Concat joins."
-    )
-
-    def options(self) -> Options:
-        given = self.cleaned_data
-        return Options(
-            separator=given["separator"],
-            no_data=NoData(given["no_data"]),
-            blank_rows=BlankRows(given["blank_rows"]),
-            when_busy=WhenBusy(given["when_busy"]),
-        )
 
 
 def option(name: str) -> str:

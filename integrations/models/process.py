@@ -8,7 +8,7 @@ from django.db import models, transaction
 from django.db.models import F, OuterRef, Subquery
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Membership, Role, User
 from accounts.scoping import CompanyManager, CompanyOwned
 from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
 from integrations.models.stored_file import StoredFile
@@ -18,6 +18,12 @@ class ProcessQuerySet(models.QuerySet["Process"]):
     def kept(self) -> "ProcessQuerySet":
         """Those that are not in the trash."""
         return self.filter(trashed_at=None)
+
+    def that_may_be_run_by(self, user: User) -> "ProcessQuerySet":
+        """Those that do not keep `user` from running them. The role that running needs is asked for elsewhere."""
+        administers = Membership.objects.filter(user=user, company=OuterRef("company"), role=Role.ADMINISTRATOR)
+        named = models.Q(runners=None) | models.Q(runners=user)
+        return self.filter(named | models.Q(models.Exists(administers)))
 
 
 class Process(CompanyOwned):
@@ -40,6 +46,8 @@ class Process(CompanyOwned):
     kept_values = models.JSONField(default=dict)
     """{variable: value} that earlier runs left to the later ones, where the process keeps them."""
     is_active = models.BooleanField(default=True)
+    runners = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True)
+    """Who may run it, beside administrators. Nobody named: everyone whose role allows it."""
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
@@ -72,6 +80,10 @@ class Process(CompanyOwned):
                 process=self.name, source=SourceSpec(kind=""), destination=DestinationSpec(kind="", connection="")
             )
         return Plan.from_json(self.draft)
+
+    def may_be_run_by(self, user: User) -> bool:
+        """Say whether the people named as its runners include `user`, or nobody is named."""
+        return Process.objects.filter(pk=self.pk).that_may_be_run_by(user).exists()
 
     def change(self, *, revision: int, by: User, **fields: Any) -> bool:
         """Write `fields`, unless someone saved since `revision` was read: then nothing is written and this is False."""

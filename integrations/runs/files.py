@@ -18,6 +18,7 @@ from integrations.models import StoredFile
 
 CHUNK_BYTES = 1 << 20
 NAME_LENGTH = 255
+ASIDE = ".discarded"
 LEFT_BEHIND_AFTER = timedelta(days=1)
 """No upload and no spooling goes on for that long without a write."""
 
@@ -53,6 +54,9 @@ def store(
 
 def sweep(older_than: timedelta = LEFT_BEHIND_AFTER) -> int:
     """Remove what a process that was killed left half written: spools, uploads, files that came in. Gives how many."""
+    for aside in Path(settings.FILES_DIR).glob(f"*/*{ASIDE}"):
+        # Whoever put it aside died before it was looked at again: nothing that may be wanted is removed.
+        aside.rename(aside.with_suffix(""))
     data, since = Path(settings.DATA_DIR), time.time() - older_than.total_seconds()
     left = [*data.glob("spool-*"), *data.glob("*.upload*"), *(Path(settings.FILES_DIR) / "incoming").glob("*")]
     removed = 0
@@ -63,6 +67,21 @@ def sweep(older_than: timedelta = LEFT_BEHIND_AFTER) -> int:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 removed += 1
     return removed
+
+
+def discard(sha256: str, is_wanted: Callable[[], bool]) -> None:
+    """Remove the bytes of a content that no row names any more.
+
+    They are put aside first and looked at again: a file of this content that just came in has no row yet.
+    """
+    place = _place(sha256)
+    aside = place.with_suffix(ASIDE)
+    with suppress(FileNotFoundError):
+        place.rename(aside)
+        if is_wanted() or time.time() - aside.stat().st_mtime < LEFT_BEHIND_AFTER.total_seconds():
+            aside.rename(place)
+        else:
+            aside.unlink()
 
 
 def path_of(stored: StoredFile) -> Path:

@@ -11,15 +11,17 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from integrations.engine.batch import Bucket, Document, Problem
 from integrations.engine.errors import Fenced
 from integrations.engine.failpoint import failpoint
+from integrations.engine.limits import out_of_time
 from integrations.engine.ports import Position, Segment, Stop
 from integrations.models import (
     DocumentOutcome,
@@ -52,6 +54,13 @@ KEYS_NAMED = 5
 LOOK_FOR_OTHERS_EVERY = timedelta(seconds=1)
 
 
+class Deadline(NamedTuple):
+    """The moment at which the `minutes` of a run, or of one that it is a child of, are over."""
+
+    at: datetime
+    minutes: int
+
+
 class RunJournal:
     """`engine.ports.Journal` on rows. One instance serves one claim of one run, from one thread."""
 
@@ -63,6 +72,8 @@ class RunJournal:
         """Names of the source's columns, for the rows of documents to repair. Known once the source is open."""
         self.task_ends: dict[str, dict[str, Any]] | None = None
         """How the tasks of the run ended so far, written with its segments. None where it has no task."""
+        self.deadline: Deadline | None = None
+        """When the run has to have ended; None where it may take its time."""
         self._lines: list[LogEntry] = []
         self._claimed_at = time.monotonic()
         self._first_settled_at: float | None = None
@@ -88,6 +99,11 @@ class RunJournal:
         if self._fresh().cancel_requested_at:
             return Stop.CANCELLED
         return Stop.DRAINING if is_draining() else None
+
+    def overdue(self) -> str:
+        if self.deadline is None or timezone.now() < self.deadline.at:
+            return ""
+        return out_of_time(self.deadline.minutes)
 
     # ---- what the engine tells -----------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from functools import partial
 
 from django.db import InterfaceError, OperationalError, close_old_connections
@@ -41,7 +42,7 @@ from integrations.runs.claims import Came, Claim, claim_next
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.drain import is_draining, wait_for_drain
 from integrations.runs.health import this_worker
-from integrations.runs.journal import RunJournal
+from integrations.runs.journal import Deadline, RunJournal
 from integrations.runs.lease import Lease
 from integrations.runs.pin import open_pinned
 from integrations.runs.redaction import redactor_of
@@ -159,6 +160,7 @@ def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
     plan = run.version.plan
     variables = _variables(run, plan, journal)
     assert run.started_at is not None
+    journal.deadline = _deadline(run, plan)
     started_at = local_start(run.company, run.started_at)
     inputs = Inputs(variables=variables, tables=tables_of(run.tables), started_at=started_at)
     with ExitStack() as closing:
@@ -200,6 +202,18 @@ def _variables(run: Run, plan: Plan, journal: RunJournal) -> Variables:
     return Variables(run.variables)
 
 
+def _deadline(run: Run, plan: Plan) -> Deadline | None:
+    """Give the first moment at which the time of a run is over: its own, or that of a run it is a child of."""
+    found = []
+    above: Run | None = run
+    while above is not None:
+        minutes = (plan if above is run else above.version.plan).options.time_limit
+        if minutes and above.started_at:
+            found.append(Deadline(above.started_at + timedelta(minutes=minutes), minutes))
+        above = above.parent
+    return min(found, default=None)
+
+
 def _look_up(run: Run, journal: RunJournal) -> Callable[[], None]:
     """Give what raises `Stopped` when the run should end before it is under way. It may be called at any rate."""
     to_be_counted = bool(run.segments) or run.sending_segment is not None
@@ -232,7 +246,8 @@ def _context(plan: Plan, journal: RunJournal) -> DestinationContext:
         spec=plan.destination,
         lines=plan.lines,
         opened=opened(connection_of(plan.destination.connection)),
-        is_over=lambda: journal.told_to_stop() is not None,
+        is_over=lambda: journal.told_to_stop() is not None or bool(journal.overdue()),
+        concurrency=plan.options.concurrency,
     )
 
 

@@ -53,6 +53,8 @@ def request_run(
         number = _next_number(process.company_id)
         process.refresh_from_db()
         version = _runnable_version(process)
+        if parent is None and by is not None:
+            _refuse_others(process, by)
         if rerun_of is not None:
             _refuse_while_the_last_is_open(process)
         _refuse_when_busy(process, version.plan)
@@ -151,6 +153,16 @@ def _runnable_version(process: Process) -> ProcessVersion:
             code="refused.no_version",
         )
     return version
+
+
+def _refuse_others(process: Process, by: User) -> None:
+    """Keep to the people that the process names. A child runs because its parent may."""
+    if not process.may_be_run_by(by):
+        raise Refused(
+            f"Only the people named in the options of {process.name}, and administrators, may run it. "
+            "Ask one of them, or ask a designer to add you.",
+            code="refused.person",
+        )
 
 
 def _refuse_while_the_last_is_open(process: Process) -> None:

@@ -216,9 +216,12 @@ class RunTasks:
         return Did(said=f"Answered {answer.status}: {said}" if said else f"Answered {answer.status}.", value=body)
 
     def _is_over(self, stage: Stage) -> bool:
-        """Say whether a task should not be waited for. Behind everything, a cancel ends nothing any more."""
+        """Say whether a task should not be waited for. Behind everything, neither a cancel nor the end of the run's
+        time ends anything any more."""
         stop = self._journal.told_to_stop()
-        return stop is Stop.DRAINING or (stop is Stop.CANCELLED and stage not in EVERYTHING_SENT)
+        if stop is Stop.DRAINING:
+            return True
+        return stage not in EVERYTHING_SENT and (stop is Stop.CANCELLED or bool(self._journal.overdue()))
 
     def _attachments(self, task: Task, folder: Path) -> list[Path]:
         """Write what the task attaches: nothing where no document failed."""

@@ -61,7 +61,7 @@ def frame(request: Request, process: Process, tab: str, **more: Any) -> dict[str
         "changes": differences(newest.plan, draft) if newest else [],
         "problems": [Place(problem.sentence, place_of(process, problem)) for problem in problems],
         "may_edit": is_designer and process.trashed_at is None,
-        "may_run": runs and role.includes(Role.OPERATOR),
+        "may_run": runs and role.includes(Role.OPERATOR) and process.may_be_run_by(request.user),
         "may_restore": is_designer and process.trashed_at is not None,
         "draft": draft,
         **more,

@@ -1,4 +1,4 @@
-"""Processes: the list, a new one, its details, options, versions, and its way to the trash and back."""
+"""Processes: the list, a new one, its details, versions, and its way to the trash and back."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,10 +20,10 @@ from accounts.models import Role
 from accounts.policy import requires
 from integrations.connectors.spec import DestinationKind, SourceKind
 from integrations.engine.errors import WaybillError
-from integrations.engine.plan import Options, Plan
+from integrations.engine.plan import Plan
 from integrations.forms.differences import differences
 from integrations.forms.mapping import RevisionForm
-from integrations.forms.process import DetailsForm, NewProcessForm, OptionsForm, name_is_taken
+from integrations.forms.process import DetailsForm, NewProcessForm, name_is_taken
 from integrations.forms.surroundings import (
     destination_choices,
     destination_kinds,
@@ -43,7 +43,6 @@ from integrations.web.editor import (
     make_version,
     respond,
     who_saved,
-    write_draft,
 )
 
 PAGE_ROWS = 100
@@ -182,7 +181,7 @@ def _first_profile(request: Request, plan: Plan) -> dict[str, Any]:
         return {}
 
 
-# Details and options ----------------------------------------------------------------------------------------------
+# Details ----------------------------------------------------------------------------------------------
 
 
 @require_GET
@@ -236,39 +235,6 @@ def _details_page(
         **more,
     )
     return respond(request, "details", context, status)
-
-
-@require_GET
-@requires(Role.VIEWER)
-def options(request: Request, public_id: UUID) -> HttpResponse:
-    process = found(public_id)
-    form = OptionsForm(initial=_as_words(process.drafted.options) | {"revision": process.revision})
-    return respond(request, "options", frame(request, process, "options", saves_tab=True, form=form))
-
-
-@require_POST
-@requires(Role.DESIGNER)
-def save_options(request: Request, public_id: UUID) -> HttpResponse:
-    process = editable(public_id)
-    form = OptionsForm(request.POST)
-    if not form.is_valid():
-        return respond(request, "options", frame(request, process, "options", saves_tab=True, form=form), 422)
-    plan = replace(process.drafted, options=form.options())
-    if not write_draft(request, process, plan, form.cleaned_data["revision"]):
-        catch_up(form, process)
-        return respond(
-            request, "options", frame(request, process, "options", saves_tab=True, form=form, conflict=True), 409
-        )
-    return go_on(request, process, reverse("process-options", args=[public_id]))
-
-
-def _as_words(options: Options) -> dict[str, str]:
-    return {
-        "separator": options.separator,
-        "no_data": options.no_data.value,
-        "blank_rows": options.blank_rows.value,
-        "when_busy": options.when_busy.value,
-    }
 
 
 # Versions -------------------------------------------------------------------------------------------------------

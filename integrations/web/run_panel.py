@@ -30,7 +30,9 @@ CHOICES_LISTED = 200
 def choose(request: Request) -> HttpResponse:
     """Step 1, *Select*: the integrations that can run, the last used first, found by name."""
     query = request.GET.get("q", "").strip()[:200]
-    found = ready().filter(name__icontains=query) if query else ready()
+    found = ready(request.user)
+    if query:
+        found = found.filter(name__icontains=query)
     return _panel(request, "choose", {"found": found[:CHOICES_LISTED], "query": query})
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.http import Request
-from accounts.models import Membership, Role
+from accounts.models import Membership, Role, User
 from accounts.policy import requires
 from integrations.forms.stages import STAGES as TASK_STAGES
 from integrations.models import Process, ProcessVersion, Run, RunStatus
@@ -120,17 +120,17 @@ def runs(request: Request) -> HttpResponse:
         "live": any(run.is_open for run in page.runs) or page.newer is None,
         "here": request.get_full_path(),
         "may_run": may_run,
-        "ready": ready()[:READY_LISTED] if may_run and is_empty else (),
+        "ready": ready(request.user)[:READY_LISTED] if may_run and is_empty else (),
     }
     return render(request, "runs/_table.html" if request.htmx.target == "runs" else "runs/runs.html", context)
 
 
-def ready() -> QuerySet[Process]:
-    """The integrations that can run, the last used first."""
+def ready(user: User) -> QuerySet[Process]:
+    """The integrations that `user` can run, the last used first."""
     runnable = Exists(ProcessVersion.objects.filter(process=OuterRef("pk")))
     newest = Run.objects.filter(process=OuterRef("pk")).order_by("-number").values("queued_at")[:1]
     able = Process.objects.filter(runnable, trashed_at=None, is_active=True).annotate(last_run_at=Subquery(newest))
-    return able.order_by(F("last_run_at").desc(nulls_last=True), "name")
+    return able.that_may_be_run_by(user).order_by(F("last_run_at").desc(nulls_last=True), "name")
 
 
 def line_of(run: Run) -> Line:

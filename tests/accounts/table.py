@@ -265,6 +265,12 @@ TABLE: dict[str, Row] = {
     ),
     "process-options": Row(least="viewer", args=process),
     "process-options-save": Row(least="designer", methods=POST, args=process, data=tab("options", separator="+")),
+    "process-runners-save": Row(
+        least="designer",
+        methods=POST,
+        args=process,
+        data=lambda world, it, client: {"people": [world.people["operator"].pk] if it is world.ours else []},
+    ),
     "process-versions": Row(least="viewer", args=process),
     "process-version-restore": Row(least="designer", methods=POST, args=line, data=revision),
     "process-save": Row(least="designer", methods=POST, args=process, data=revision),

@@ -146,6 +146,17 @@ def test_a_sending_that_should_end_answers_for_what_was_begun_and_sends_nothing_
     destination.close()
 
 
+def test_the_options_of_the_process_go_before_what_the_connection_says(world: Server) -> None:
+    world.settings, world.together = {"concurrency": 3}, Together(2)
+    context = DestinationContext(
+        spec=DestinationSpec(kind=world.kind, connection="c"), lines=(LINE,), opened=world.opened(), concurrency=2
+    )
+    destination = destination_kind(world.kind).open(context)
+    deliver(destination, *[(str(n), "a") for n in range(8)])
+    destination.close()
+    assert world.together.most == 2
+
+
 def test_a_busy_service_is_asked_again(world: Server) -> None:
     world.busy = 2
     destination = open_destination(world)

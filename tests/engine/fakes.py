@@ -8,6 +8,7 @@ from integrations.engine.batch import Bucket, Delivery, Document, MappedBatch, P
 from integrations.engine.errors import TransientError
 from integrations.engine.execute import Outcome, execute
 from integrations.engine.inputs import Inputs
+from integrations.engine.limits import out_of_time
 from integrations.engine.plan import (
     Aggregate,
     Column,
@@ -117,6 +118,8 @@ class Ledger:
         self.dropped = 0
         self.intent: int | None = None
         self.stop_at: dict[int, Stop] = {}
+        self.overdue_at: int | None = None
+        """After how many segments the time of the run is over."""
         self.cut: Callable[[str], None] = lambda place: None
 
     def position(self) -> Position:
@@ -151,6 +154,10 @@ class Ledger:
 
     def stop(self) -> Stop | None:
         return self.stop_at.get(len(self.segments))
+
+    def overdue(self) -> str:
+        late = self.overdue_at is not None and len(self.segments) >= self.overdue_at
+        return out_of_time(30) if late else ""
 
     # ---- what tests ask ------------------------------------------------------------------------------------------
 

@@ -2,10 +2,23 @@
 
 from typing import Any
 
+import pytest
 from django.http import QueryDict
 
-from integrations.engine.plan import Column, DestinationSpec, Line, Options, SourceSpec, WhenBusy, WriteMode
-from integrations.forms.process import DestinationForm, OptionsForm, SourceForm, column_forms, line_forms
+from integrations.engine.plan import (
+    BlankRows,
+    Column,
+    DestinationSpec,
+    Line,
+    NoData,
+    Options,
+    RepeatedKeys,
+    SourceSpec,
+    WhenBusy,
+    WriteMode,
+)
+from integrations.forms.options import OptionsForm, initial_of
+from integrations.forms.process import DestinationForm, SourceForm, column_forms, line_forms
 from tests.forms.kinds import CRM, FIELDS, FILE, TABLE, customers
 
 
@@ -113,9 +126,43 @@ def test_two_lines_of_one_name_are_refused() -> None:
 
 
 def test_options_are_read_into_words_of_the_plan() -> None:
-    form = OptionsForm(
-        {"revision": 0, "no_data": "success", "blank_rows": "keep", "when_busy": "refuse", "separator": " "}
-    )
+    answers = initial_of(Options()) | {"revision": 0, "when_busy": "refuse", "separator": " ", "time_limit": "30"}
+    form = OptionsForm(answers)
 
     assert form.is_valid(), form.errors
-    assert form.options() == Options(separator=" ", when_busy=WhenBusy.REFUSE)
+    assert form.options() == Options(separator=" ", when_busy=WhenBusy.REFUSE, time_limit=30)
+
+
+def test_every_option_comes_back_from_the_form_as_it_was() -> None:
+    options = Options(
+        separator="; ",
+        no_data=NoData.FAILURE,
+        tasks_without_data=False,
+        blank_rows=BlankRows.DROP,
+        repeated_keys=RepeatedKeys.ERROR,
+        when_busy=WhenBusy.ALLOW,
+        time_limit=90,
+        stop_after=100,
+        stop_after_percent=5,
+        concurrency=4,
+        keep_days=400,
+    )
+    form = OptionsForm(initial_of(options) | {"revision": 0})
+
+    assert form.is_valid(), form.errors
+    assert form.options() == options
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sentence"),
+    [
+        ("time_limit", "-5", "Time limit in minutes is -5. Enter a number from 1 to 10,080, or nothing for no limit."),
+        ("stop_after_percent", "101", "Stop after percent failed is 101. Enter a number from 1 to 100, or nothing"),
+        ("keep_days", "soon", "Keep runs for days is not a whole number. Enter digits only."),
+    ],
+)
+def test_a_limit_that_is_none_is_refused_in_a_sentence(name: str, given: str, sentence: str) -> None:
+    form = OptionsForm(initial_of(Options()) | {"revision": 0, name: given})
+
+    assert not form.is_valid()
+    assert form.errors[name][0].startswith(sentence)

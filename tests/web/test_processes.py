@@ -325,6 +325,37 @@ def test_options_are_kept(client: Client, process: Process) -> None:
     assert draft(process).options.separator == ";"
 
 
+def test_limits_are_kept_and_a_blank_one_is_none(client: Client, process: Process) -> None:
+    save(client, process, "options", time_limit="90", stop_after="100", keep_days="")
+
+    kept = draft(process).options
+    assert (kept.time_limit, kept.stop_after, kept.keep_days) == (90, 100, 0)
+
+
+def test_a_limit_that_is_none_is_refused_beside_what_was_typed(client: Client, process: Process) -> None:
+    response = save(client, process, "options", stop_after_percent="200")
+
+    assert response.status_code == 422
+    assert "Stop after percent failed is 200. Enter a number from 1 to 100" in response.content.decode()
+    assert 'value="200"' in response.content.decode()
+
+
+def test_the_people_who_may_run_are_named_at_once_and_put_on_record(
+    client: Client, process: Process, omar: User, vera: User
+) -> None:
+    url = reverse("process-runners-save", args=[process.public_id])
+    response = client.post(url, {"people": [omar.pk]}, follow=True)
+
+    assert "Saved." in said(response)
+    assert list(process.runners.all()) == [omar]
+    entry = AuditEntry.objects.get(action="process.runners_saved")
+    assert (entry.before, entry.after) == ({"may run": []}, {"may run": [str(omar)]})
+
+    refused = client.post(url, {"people": [vera.pk]})
+    assert refused.status_code == 422, "a viewer runs nothing"
+    assert list(process.runners.all()) == [omar]
+
+
 def test_save_makes_a_version_only_when_nothing_is_missing(client: Client, with_line: Process) -> None:
     response = save(client, with_line, "options", then="version")
     assert "It cannot become a version yet" in said(response)

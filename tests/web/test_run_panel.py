@@ -176,6 +176,18 @@ def test_a_new_choice_goes_before_the_file_that_was_kept(omars: Client, process:
         assert Run.objects.order_by("-pk")[0].source_file.name == "other.csv"
 
 
+def test_people_who_may_not_run_an_integration_are_not_offered_it_and_are_refused_in_a_sentence(
+    omars: Client, process: Process, dora: User
+) -> None:
+    with scope(company=process.company):
+        process.runners.set([dora])
+    assert process.name not in words(omars.get(reverse("run-panel")))
+    refused = start(omars, process)
+    assert refused.status_code == 422
+    assert "Only the people named in the options" in words(refused)
+    assert not runs_of(process)
+
+
 def bright(response: Any) -> str:
     """The words of the one bright button in the foot of the panel."""
     foot = response.content.decode().partition("<footer>")[2].partition("</footer>")[0]

@@ -1,0 +1,141 @@
+"""The Options tab: how a run of the process behaves."""
+
+from dataclasses import asdict
+from typing import Any
+
+from django import forms
+
+from accounts.models import Membership, Role, User
+from integrations.engine.plan import BlankRows, NoData, Options, RepeatedKeys, WhenBusy
+from integrations.forms.plain import PlainForm, WholeNumber
+from integrations.models import Process
+
+MOST_MINUTES = 7 * 24 * 60
+MOST_AT_ONCE = 100
+MOST_DAYS = 3_650
+WITH_DATA_ONLY = [("True", "Run all tasks"), ("False", "Run no tasks")]
+
+
+class Limit(WholeNumber):
+    """A number that is blank where there is no limit, which the plan keeps as 0."""
+
+    def __init__(self, *, most: int, **kwargs: Any) -> None:
+        self.most = most
+        super().__init__(required=False, **kwargs)
+
+    def clean(self, value: Any) -> int:
+        number = super().clean(value) or 0
+        if not 0 <= number <= self.most:
+            raise forms.ValidationError(
+                f"{self.label} is {number:,}. Enter a number from 1 to {self.most:,}, or nothing for no limit."
+            )
+        return int(number)
+
+
+class OptionsForm(PlainForm):
+    """The options of a plan, field by field under their names."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+    no_data = forms.ChoiceField(
+        label="No data",
+        choices=[(NoData.SUCCESS.value, "Success"), (NoData.FAILURE.value, "Failure")],
+        help_text="How a run ends whose source holds no row.",
+    )
+    tasks_without_data = forms.TypedChoiceField(
+        label="Tasks without data",
+        choices=WITH_DATA_ONLY,
+        coerce=lambda word: word == "True",
+        help_text="Whether the tasks of Integration Post follow a source that holds no row.",
+    )
+    blank_rows = forms.ChoiceField(
+        label="Blank rows",
+        choices=[
+            (BlankRows.KEEP.value, "Keep"),
+            (BlankRows.DROP.value, "Drop blank rows"),
+            (BlankRows.DROP_BLANK_KEYS.value, "Drop rows with blank keys"),
+        ],
+        help_text="Dropped rows are counted as restricted.",
+    )
+    repeated_keys = forms.ChoiceField(
+        label="A key that comes twice",
+        choices=[(RepeatedKeys.ONE_DOCUMENT.value, "One document"), (RepeatedKeys.ERROR.value, "Error")],
+        help_text="Error fails the document when its rows lie apart in the source, or when it has several rows and "
+        "every line sends one record a document.",
+    )
+    separator = forms.CharField(
+        label="Separator", max_length=10, strip=False, help_text="Stands between values that Concat joins."
+    )
+    when_busy = forms.ChoiceField(
+        label="When busy",
+        choices=[
+            (WhenBusy.WAIT.value, "Wait in line"),
+            (WhenBusy.REFUSE.value, "Refuse"),
+            (WhenBusy.ALLOW.value, "Allow"),
+        ],
+        help_text="What a second run does while the first is not finished. The same rule at every door.",
+    )
+    concurrency = Limit(
+        label="Documents at once",
+        most=MOST_AT_ONCE,
+        help_text="How many requests may be under way to a web service, where the order of documents does not matter. "
+        "Blank: as many as the connection says.",
+    )
+    time_limit = Limit(
+        label="Time limit in minutes",
+        most=MOST_MINUTES,
+        help_text="From the start of the run. One that takes longer ends as Failed, and what was not sent is held.",
+    )
+    stop_after = Limit(
+        label="Stop after failed documents",
+        most=10_000_000,
+        help_text="Looked at after every segment that was sent. The run ends as Failed, and the rest is held.",
+    )
+    stop_after_percent = Limit(
+        label="Stop after percent failed", most=100, help_text="Of all documents that the source holds."
+    )
+    keep_days = Limit(
+        label="Keep runs for days",
+        most=MOST_DAYS,
+        help_text="A run that ended longer ago is deleted, with its ledger and its files. Blank: kept for ever.",
+    )
+
+    def options(self) -> Options:
+        given = dict(self.cleaned_data)
+        del given["revision"]
+        return Options(
+            **given
+            | {
+                "no_data": NoData(given["no_data"]),
+                "blank_rows": BlankRows(given["blank_rows"]),
+                "repeated_keys": RepeatedKeys(given["repeated_keys"]),
+                "when_busy": WhenBusy(given["when_busy"]),
+            }
+        )
+
+
+class RunnersForm(PlainForm):
+    """Who may run the integration. The people of its company whose role lets them run anything are offered."""
+
+    people = forms.ModelMultipleChoiceField(
+        queryset=User.objects.none(),
+        required=False,
+        label="Who may run",
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Nobody chosen: every operator and designer. Administrators always may. A child run starts with its "
+        "parent, whoever may run it alone.",
+    )
+
+    def __init__(self, *args: Any, process: Process, **kwargs: Any) -> None:
+        super().__init__(*args, initial={"people": process.runners.all()}, **kwargs)
+        asked = Membership.objects.filter(company=process.company_id, role__in=(Role.OPERATOR, Role.DESIGNER))
+        people = self.fields["people"]
+        assert isinstance(people, forms.ModelMultipleChoiceField)
+        people.queryset = User.objects.filter(pk__in=asked.values("user")).order_by("email")
+
+
+def initial_of(options: Options) -> dict[str, Any]:
+    """Give the answers that the form shows for `options`."""
+    return {
+        name: "" if type(value) is int and not value else str(value) if isinstance(value, bool) else value
+        for name, value in asdict(options).items()
+    }

@@ -1,0 +1,85 @@
+"""Deletes what the options of its process no longer keep: a run with its ledger, its children and its files."""
+
+import logging
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django_scopes import scope, scopes_disabled
+
+from accounts import audit
+from accounts.models import Company
+from integrations.models import Process, ProcessVersion, Run, StoredFile
+from integrations.models.run import OPEN
+from integrations.runs.files import discard
+
+log = logging.getLogger(__name__)
+
+AT_MOST = 1_000
+"""Runs of a process that one look deletes: the rest follows at the next."""
+
+
+def delete_old_runs() -> int:
+    """Delete every run that ended longer ago than the newest version of its process keeps it. Gives how many."""
+    deleted = 0
+    for company in Company.objects.all():
+        with scope(company=company):
+            for version in ProcessVersion.objects.that_are_newest().select_related("process"):
+                days = version.plan_json.get("options", {}).get("keep_days", 0)
+                if days:
+                    deleted += _delete_runs_of(version.process, timedelta(days=days))
+    if deleted:
+        log.info("%s runs were deleted: their processes keep them no longer", deleted)
+    return deleted
+
+
+def _delete_runs_of(process: Process, age: timedelta) -> int:
+    """Children stay as long as the run that started them, and go with it."""
+    old = Run.objects.filter(process=process, parent=None, ended_at__lt=Now() - age).order_by("pk")
+    numbers = [number for run in old[:AT_MOST] for number in _deleted(run)]
+    if numbers:
+        audit.record(
+            "run.deleted",
+            process.name,
+            user=None,
+            company=process.company,
+            after={"runs": len(numbers), "first": min(numbers), "last": max(numbers), "days kept": age.days},
+        )
+    return len(numbers)
+
+
+def _deleted(run: Run) -> list[int]:
+    """Delete a run and those below it, if all of them have ended; give their numbers."""
+    family = [run]
+    for above in family:
+        family += Run.objects.filter(parent=above)
+    if any(member.status in OPEN for member in family):
+        return []
+    files = {member.source_file_id for member in family if member.source_file_id}
+    with transaction.atomic():
+        for member in reversed(family):
+            member.delete()
+        gone = [file for file in StoredFile.objects.filter(pk__in=files) if not _is_used(file)]
+        for file in gone:
+            file.delete()
+    for file in gone:
+        _discard_bytes(file.sha256)
+    return [member.number for member in family]
+
+
+def _is_used(file: StoredFile) -> bool:
+    return (
+        Run.objects.filter(source_file=file).exists()
+        or Process.objects.filter(Q(sample=file) | Q(default_file=file)).exists()
+    )
+
+
+def _discard_bytes(sha256: str) -> None:
+    """Give the disk back, unless a file of any company has the same content."""
+
+    def is_wanted() -> bool:
+        with scopes_disabled():
+            return StoredFile.objects.filter(sha256=sha256).exists()
+
+    discard(sha256, is_wanted)
