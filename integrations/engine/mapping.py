@@ -15,6 +15,7 @@ from integrations.engine.inputs import Inputs, Table
 from integrations.engine.lines import Cutter, problem_of
 from integrations.engine.plan import ColumnType, DateCalculation, FieldMap, Line, NoMatch, Plan, ValueType
 from integrations.engine.ports import Computed, Fault, Scripts
+from integrations.engine.secure import is_handle
 from integrations.engine.typed import Convert, as_text, converter
 
 SHOWN = 80
@@ -258,6 +259,13 @@ class _Field:
         if self._variable and self._variable not in inputs.variables.names:
             raise DefinitionError(
                 f"{spec.target} takes {self._variable}, and there is no such global variable. Correct it in the mapping.",
+                code="definition.variable",
+                where=Where(stage="map", column=spec.target),
+            )
+        if self._variable and self._convert and is_handle(inputs.variables.value(self._variable)):
+            raise DefinitionError(
+                f"{spec.target} is {spec.type} and takes {self._variable}, whose value is secure: it goes into text "
+                "alone. Correct it in the mapping.",
                 code="definition.variable",
                 where=Where(stage="map", column=spec.target),
             )

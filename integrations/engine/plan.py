@@ -317,11 +317,13 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:
-    """A global variable as the process uses it. `value` overrides the company's; None inherits it."""
+    """A global variable as the process uses it. `value` overrides the company's; None inherits it. That of a `secure`
+    one is a handle (`engine.secure`)."""
 
     name: str
     value: str | None = None
     keep: Keep = Keep.NEVER
+    secure: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

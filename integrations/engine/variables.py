@@ -2,8 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
+
+from integrations.engine.secure import Vault, has_handle, is_handle
 
 NAME = re.compile(r"GBL_[A-Z0-9_]+")
 IN_TEXT = re.compile(r"\[(GBL_[A-Z0-9_]+)\]")
@@ -18,10 +20,17 @@ ASKS_THE_RUN = re.compile(r"\[run\.[A-Za-z]+\]")
 
 
 class Variables:
-    """Named JSON values. `revision` grows with every change, so that whoever holds a copy knows whether it is old."""
+    """Named JSON values. `revision` grows with every change, so that whoever holds a copy knows whether it is old.
 
-    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+    Those of `secure` names are handles (`engine.secure`): what is written into one is sealed before anyone sees it.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, *, vault: Vault | None = None, secure: Collection[str] = ()
+    ) -> None:
         self._values: dict[str, Any] = dict(values or {})
+        self._vault = vault
+        self._secure = frozenset(secure)
         self.revision = 0
 
     @property
@@ -42,8 +51,22 @@ class Variables:
         if unknown:
             raise KeyError(f"{sorted(unknown)} are no variables of this run.")
         if any(self._values[name] != value for name, value in values.items()):
-            self._values.update(values)
+            self._values.update({name: self._as_kept(name, value) for name, value in values.items()})
             self.revision += 1
+
+    @property
+    def hold_secure_values(self) -> bool:
+        """True when a handle stands in one of them, or may come to."""
+        return bool(self._secure) or any(map(has_handle, self._values.values()))
+
+    def opened(self, value: Any) -> Any:
+        """Give `value` with secure values in the clear: for what leaves, at the moment it leaves."""
+        return self._vault.opened(value) if self._vault else value
+
+    def _as_kept(self, name: str, value: Any) -> Any:
+        if name not in self._secure or self._vault is None or is_handle(value):
+            return value
+        return self._vault.sealed(name, text_of(self._vault.opened(value)))
 
     def filled_in(self, text: str) -> str:
         """Give `text` with every `[GBL_NAME]` replaced by its value; an unknown name stays as it is."""
@@ -58,6 +81,11 @@ def text_of(value: Any) -> str:
 def filled(text: str, values: Mapping[str, Any], form: Callable[[Any], str] = text_of) -> str:
     """Give `text` with every `[name]` that has a value replaced by it, in its `form`; the others stay as they are."""
     return IN_BRACKETS.sub(lambda found: form(values[found[1]]) if found[1] in values else found[0], text)
+
+
+def named_in(*texts: str) -> frozenset[str]:
+    """Give every name that stands in brackets in these texts."""
+    return frozenset(name for text in texts for name in IN_BRACKETS.findall(text))
 
 
 def mentioned(texts: Iterable[str]) -> frozenset[str]:

@@ -205,6 +205,14 @@ def _variables(old: Plan, new: Plan) -> Iterator[str]:
     for name in sorted({*before, *after}):
         was, now = before.get(name, Variable(name=name)), after.get(name, Variable(name=name))
         if was.value != now.value:
-            yield f"Variable {name}: {'the company value' if now.value is None else now.value or 'an empty text'}"
+            yield f"Variable {name}: {_value(now)}"
+        if was.secure != now.secure:
+            yield f"Variable {name}: {'secure' if now.secure else 'no longer secure'}"
         if was.keep != now.keep:
             yield f"Variable {name}: {KEEP[now.keep]}"
+
+
+def _value(item: Variable) -> str:
+    if item.value is None:
+        return "the company value"
+    return "another secure value" if item.secure and item.value else item.value or "an empty text"

@@ -33,6 +33,12 @@ class PlainForm(forms.Form):
         answers["revision"] = str(revision)
         self.data = answers
 
+    def forget(self, name: str) -> None:
+        """Let the page not repeat what was typed into a field."""
+        answers = cast(QueryDict, self.data).copy()
+        answers[self.add_prefix(name)] = ""
+        self.data = answers
+
     def disable(self) -> None:
         """Show the form to a person who may look and not change."""
         for field in self.fields.values():

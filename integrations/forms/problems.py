@@ -29,8 +29,9 @@ from integrations.engine.plan import (
     ValueType,
     WriteMode,
 )
+from integrations.engine.secure import is_handle
 from integrations.engine.typed import converter
-from integrations.engine.variables import FACTS, IN_BRACKETS
+from integrations.engine.variables import FACTS, IN_BRACKETS, named_in
 from integrations.forms.differences import called
 from integrations.forms.mentions import mentions_of
 from integrations.scripting.names import mentioned, token
@@ -70,7 +71,7 @@ class Surroundings:
 
     `connections` maps public ids to names. `targets` is the target profile: the fields of each target, empty where
     the destination does not list its fields. `check` gives the first complaint about a script, or "". `variables` are
-    the names of the company's global variables, `tables` the public ids of its translation tables. `own` is the public id of the process itself, `neighbours` are the
+    the names of the company's global variables, `secure` those that are secure, `tables` the public ids of its translation tables. `own` is the public id of the process itself, `neighbours` are the
     processes that its tasks may come to, by public id.
     """
 
@@ -80,6 +81,7 @@ class Surroundings:
     targets: Mapping[str, Sequence[TargetField]] = field(default_factory=dict)
     check: Callable[[str], str] = lambda script: ""
     variables: Collection[str] = ()
+    secure: Collection[str] = ()
     tables: Collection[str] = ()
     own: str = ""
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
@@ -95,6 +97,7 @@ def problems_of(plan: Plan, around: Surroundings) -> list[Problem]:
         *_tasks(plan, around),
         *_unknown_variables(plan, around, "tasks"),
         *_unknown_variables(plan, around, "variables"),
+        *_unsealed(plan, around),
     ]
 
 
@@ -207,7 +210,7 @@ def _lines(plan: Plan, around: Surroundings) -> Iterator[Problem]:
             sentence = f"Target {line.target} of {called(line.name, 'line')} is not found at the destination."
             yield Problem(sentence=sentence, tab="target", line=number)
         yield from _keys(number, line)
-        yield from _mapping(number, line, names, fields or (), around)
+        yield from _mapping(plan, number, line, names, fields or (), around)
         if line.restriction and (complaint := around.check(line.restriction)):
             sentence = f"Restriction of {called(line.name, 'line')}: {complaint}"
             yield Problem(sentence=sentence, tab="integration", line=number, part="restriction")
@@ -225,7 +228,7 @@ def _keys(number: int, line: Line) -> Iterator[Problem]:
 
 
 def _mapping(
-    number: int, line: Line, columns: Sequence[str], fields: Sequence[TargetField], around: Surroundings
+    plan: Plan, number: int, line: Line, columns: Sequence[str], fields: Sequence[TargetField], around: Surroundings
 ) -> Iterator[Problem]:
     def problem(sentence: str) -> Problem:
         return Problem(sentence=sentence, tab="integration", line=number, part="mapping")
@@ -234,6 +237,7 @@ def _mapping(
         yield problem(f"No field of {called(line.name, 'line')} is mapped.")
         return
     mapped = {item.target for item in line.fields}
+    secure = _secure_here(plan, around)
     known = {item.name for item in fields}
     for target in fields:
         if target.required and target.name not in mapped and target.name not in line.keys and _writes_new(line):
@@ -241,7 +245,7 @@ def _mapping(
     for item in line.fields:
         if known and item.target not in known:
             yield problem(f"{item.target} is not a field of {line.target}{_hint(item.target, sorted(known))}.")
-        if complaint := _complaint(item, columns, around):
+        if complaint := _complaint(item, columns, around) or _into_text_alone(item, secure):
             yield problem(f"{item.target} of {called(line.name, 'line')}: {complaint}")
 
 
@@ -273,6 +277,12 @@ def _complaint(item: FieldMap, columns: Sequence[str], around: Surroundings) -> 
     return ""
 
 
+def _into_text_alone(item: FieldMap, secure: Collection[str]) -> str:
+    if item.column_type is not ColumnType.GLOBAL_VARIABLE or item.value not in secure or item.type is ValueType.TEXT:
+        return ""
+    return f"{item.value} is secure and goes into text alone, and the field is {item.type}."
+
+
 def _unknown_variables(plan: Plan, around: Surroundings, tab: str) -> Iterator[Problem]:
     for mention in mentions_of(plan):
         if mention.tab != tab or not mention.acts or mention.name in around.variables:
@@ -281,6 +291,18 @@ def _unknown_variables(plan: Plan, around: Surroundings, tab: str) -> Iterator[P
         sentence = f"{where} names {mention.name}, which is no global variable"
         hint = _hint(mention.name, sorted(around.variables)) or ". Create it under Global Variables"
         yield Problem(sentence=f"{sentence}{hint}.", tab=tab, line=mention.line, part=mention.part)
+
+
+def _unsealed(plan: Plan, around: Surroundings) -> Iterator[Problem]:
+    """Own values from before their variable became secure: they lie in the clear."""
+    for item in plan.variables:
+        if item.name in around.secure and item.value and not is_handle(item.value):
+            sentence = f"{item.name} is secure now, and this process's own value of it is not. Enter it again."
+            yield Problem(sentence=sentence, tab="variables", part=item.name)
+
+
+def _secure_here(plan: Plan, around: Surroundings) -> frozenset[str]:
+    return frozenset(around.secure) | {item.name for item in plan.variables if item.secure}
 
 
 def _tasks(plan: Plan, around: Surroundings) -> Iterator[Problem]:
@@ -309,7 +331,7 @@ def _of_task(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
         case TaskType.RUN_INTEGRATION:
             yield from _of_child(task, plan, around)
         case TaskType.SEND_EMAIL:
-            yield from _of_email(task)
+            yield from _of_email(task, _secure_here(plan, around))
         case TaskType.RUN_SQL | TaskType.VALIDATION:
             yield from _of_sql(task, around)
         case TaskType.CALL_HTTP:
@@ -317,7 +339,9 @@ def _of_task(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
     yield from _of_texts(task, plan)
 
 
-def _of_email(task: Task) -> Iterator[str]:
+def _of_email(task: Task, secure: Collection[str]) -> Iterator[str]:
+    for name in sorted(named_in(task.to, task.cc, task.subject, task.text).intersection(secure)):
+        yield f"Task {task.name} puts {name} into its e-mail, and its value is secure. Take it out."
     if not task.to.strip():
         yield f"Task {task.name} says nobody to send its e-mail to."
     if not task.subject.strip():

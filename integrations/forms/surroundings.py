@@ -51,6 +51,7 @@ def surroundings_of(process: Process) -> Surroundings:
         targets=targets_of(process),
         check=first_complaint,
         variables=frozenset(GlobalVariable.objects.values_list("name", flat=True)),
+        secure=frozenset(GlobalVariable.objects.filter(is_secure=True).values_list("name", flat=True)),
         tables=frozenset(map(str, TranslationTable.objects.values_list("public_id", flat=True))),
         own=str(process.public_id),
         neighbours=_reachable(called_by(process.drafted)),

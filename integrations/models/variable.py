@@ -1,6 +1,7 @@
 """Company-wide named values that scripts, tasks and queries use: `GBL_…`."""
 
 import uuid
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -11,6 +12,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.scoping import CompanyOwned
+from integrations.engine.secret import DOTS
+from integrations.engine.secure import set_at
 
 is_variable_name = RegexValidator(
     r"\AGBL_[A-Z0-9_]+\Z",
@@ -19,11 +22,15 @@ is_variable_name = RegexValidator(
 
 
 class GlobalVariable(CompanyOwned):
-    """The company's value of a variable. A process inherits it unless it has its own; a run works on a copy."""
+    """The company's value of a variable. A process inherits it unless it has its own; a run works on a copy.
+
+    That of a secure one is a handle (`engine.secure`), or empty: it is never shown again.
+    """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=80, validators=[is_variable_name])
     value = models.TextField(blank=True)
+    is_secure = models.BooleanField(default=False)
     description = models.TextField(blank=True)
     revision = models.PositiveIntegerField(default=0)
     updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
@@ -35,6 +42,16 @@ class GlobalVariable(CompanyOwned):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def shown(self) -> str:
+        """The value as people see it."""
+        return DOTS if self.is_secure and self.value else self.value
+
+    @property
+    def set_at(self) -> datetime | None:
+        """When the value of a secure variable was set."""
+        return set_at(self.value) if self.is_secure else None
 
     def change(self, *, revision: int, by: User, **fields: Any) -> bool:
         """Write `fields`, unless someone saved since `revision` was read: then nothing is written and this is False."""

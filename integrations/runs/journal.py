@@ -174,7 +174,7 @@ class RunJournal:
                 self._hold_or_drop(Run.objects.beat(self._run.pk, self._lease.epoch))
 
     def redacted(self, text: str) -> str:
-        """Give `text` without the secrets of the run's connections."""
+        """Give `text` without the secrets of the run's connections and variables."""
         return self._redact(text)
 
     # ---- what the performer tells --------------------------------------------------------------------------------
@@ -268,6 +268,13 @@ class RunJournal:
             raise Fenced("Another worker holds this run, or it has ended.")
         return run
 
+    def _redacted(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self._redacted(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._redacted(item) for item in value]
+        return self._redact(value) if isinstance(value, str) else value
+
     def _close_stages(self) -> None:
         StageEntry.objects.filter(run=self._run, ended_at=None).update(ended_at=Now())
 
@@ -325,7 +332,7 @@ class RunJournal:
                 {"number": number, "values": _plain(dict(zip(self.columns, row, strict=False)))}
                 for number, row in zip(document.row_numbers, document.rows, strict=True)
             ],
-            records=[_plain(record) for record in records],
+            records=[self._redacted(_plain(record)) for record in records],
             sentence=storable(self._redact(problem.sentence)),
             cause=_fitting(self._redact(problem.cause or problem.sentence), 300),
             code=_fitting(problem.code, 60),

@@ -35,9 +35,11 @@ from integrations.engine.inputs import Inputs
 from integrations.engine.order import order_of
 from integrations.engine.plan import Plan
 from integrations.engine.ports import Destination, Ticket
+from integrations.engine.secure import Vault
 from integrations.engine.variables import Variables
 from integrations.models import Process, Run, RunStatus
 from integrations.models.ledger import HANDOVER
+from integrations.models.vault import vault_of
 from integrations.runs.claims import Came, Claim, claim_next
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.drain import is_draining, wait_for_drain
@@ -45,10 +47,11 @@ from integrations.runs.health import this_worker
 from integrations.runs.journal import Deadline, RunJournal
 from integrations.runs.lease import Lease
 from integrations.runs.pin import open_pinned
-from integrations.runs.redaction import redactor_of
+from integrations.runs.redaction import Redactor
+from integrations.runs.secure_values import Opening
 from integrations.runs.tasks import RunTasks
 from integrations.runs.translations import pins_of, tables_of
-from integrations.runs.variables import check_names, keep, local_start, values_of
+from integrations.runs.variables import check_names, keep, local_start, secure_names, see_that_they_open, values_of
 from integrations.scripting import open_scripts
 
 log = logging.getLogger(__name__)
@@ -115,9 +118,10 @@ def carry_out(claim: Claim) -> None:
     with scope(company=run.company), about, few_collections():
         try:
             with Lease(run, asked_at=claim.asked_at) as lease:
-                journal = RunJournal(run, lease, redact=redactor_of(run.version.plan_json))
+                vault = vault_of(run.company)
+                journal = RunJournal(run, lease, redact=Redactor(run.version.plan_json, vault))
                 _tell_how_it_came(claim, journal)
-                _settle_outcome(run, journal, _outcome(run, lease, journal))
+                _settle_outcome(run, journal, _outcome(run, lease, journal, vault))
         except Fenced as fault:
             log.warning("run %s: dropped under epoch %s: %s", run.number, claim.run.epoch, fault.sentence)
         except (OperationalError, InterfaceError):
@@ -140,9 +144,9 @@ def few_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _outcome(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
+def _outcome(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outcome:
     try:
-        return _execute(run, lease, journal)
+        return _execute(run, lease, journal, vault)
     except Stopped as stopped:
         return stopped.outcome
     except (Fenced, OperationalError, InterfaceError):
@@ -156,9 +160,9 @@ def _outcome(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
         return INTERNAL
 
 
-def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
+def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outcome:
     plan = run.version.plan
-    variables = _variables(run, plan, journal)
+    variables = _variables(run, plan, journal, vault)
     assert run.started_at is not None
     journal.deadline = _deadline(run, plan)
     started_at = local_start(run.company, run.started_at)
@@ -167,6 +171,8 @@ def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
         look_up = _look_up(run, journal)
         destination = _open_destination(plan, journal, look_up)
         closing.callback(destination.close)
+        if variables.hold_secure_values:
+            destination = Opening(destination, variables)
         source = open_pinned(run, plan.source, journal, look_up)
         closing.callback(source.close)
         failpoint("perform.pinned")
@@ -192,14 +198,15 @@ def _execute(run: Run, lease: Lease, journal: RunJournal) -> Outcome:
         return outcome
 
 
-def _variables(run: Run, plan: Plan, journal: RunJournal) -> Variables:
+def _variables(run: Run, plan: Plan, journal: RunJournal, vault: Vault) -> Variables:
     """Give the run's own variables: resolved when it starts, as they were left when it is resumed. The translation
     tables are pinned with them."""
     if run.variables is None:
         run.variables, run.tables = values_of(run.process, plan, run.given), pins_of(plan)
         journal.note(batching=order_of(plan).reason, variables=run.variables, tables=run.tables)
     check_names(plan, run.variables)
-    return Variables(run.variables)
+    see_that_they_open(plan, run.variables, vault)
+    return Variables(run.variables, vault=vault, secure=secure_names(plan))
 
 
 def _deadline(run: Run, plan: Plan) -> Deadline | None:

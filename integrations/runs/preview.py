@@ -22,6 +22,7 @@ from integrations.engine.inputs import Inputs
 from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
 from integrations.engine.ports import Source
 from integrations.engine.preview import Preview, preview
+from integrations.engine.secure import masked
 from integrations.engine.variables import Variables
 from integrations.models import Process, StoredFile
 from integrations.runs.connections import connection_of, opened
@@ -42,7 +43,8 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
         values = values_of(process, plan)
         check_names(plan, values)
         inputs = Inputs(
-            variables=Variables(values),
+            # Nothing leaves here, and people look at it: not even handles are needed.
+            variables=Variables(masked(values)),
             tables=tables_of(pins_of(plan)),
             started_at=local_start(process.company, timezone.now()),
         )

@@ -1,4 +1,4 @@
-"""What a run writes about itself shows no secret of its connections, in whatever form a destination echoes it."""
+"""What a run writes about itself shows no secret of its connections or variables, in whatever form it is echoed."""
 
 import base64
 import html
@@ -11,17 +11,36 @@ from urllib.parse import quote, quote_plus
 from accounts.keys import CannotOpen
 from integrations.engine.errors import DefinitionError
 from integrations.engine.secret import DOTS, Secret
+from integrations.engine.secure import Vault, masked
 from integrations.runs.connections import connection_of
 
 LEAST_LETTERS = 4
 """A shorter secret would take ordinary words apart, and could be guessed from what is left."""
 
 
-def redactor_of(plan: Mapping[str, Any]) -> Callable[[str], str]:
-    """Give the redactor for the connections that a plan (its JSON) names."""
+class Redactor:
+    """Puts dots in place of the secrets of the connections that a plan (its JSON) names, of every handle of a secure
+    value, and of every secure value that came out of `vault`, now or later."""
+
+    def __init__(self, plan: Mapping[str, Any], vault: Vault) -> None:
+        self._secrets = _secrets_named_in(plan)
+        self._vault = vault
+        self._made_for = -1
+        self._redact: Callable[[str], str] = str
+
+    def __call__(self, text: str) -> str:
+        known = len(self._vault.known)
+        if self._made_for != known:
+            self._redact = redactor([*self._secrets, *self._vault.known])
+            self._made_for = known
+        redacted: str = masked(self._redact(text))
+        return redacted
+
+
+def _secrets_named_in(plan: Mapping[str, Any]) -> list[str]:
     ends = (plan.get("source", {}), plan.get("destination", {}), *plan.get("tasks", ()))
     named = {end.get("connection") for end in ends} - {None, ""}
-    return redactor([text for public_id in named for text in _secrets_of(public_id)])
+    return [text for public_id in named for text in _secrets_of(public_id)]
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:

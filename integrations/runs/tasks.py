@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,8 @@ from integrations.engine.failpoint import failpoint
 from integrations.engine.order import may_look_at_the_run
 from integrations.engine.plan import EVERYTHING_SENT, Expects, ParentData, Plan, Stage, Task, TaskType, Then
 from integrations.engine.ports import Fault, Stop, TaskEnd, TaskResult
-from integrations.engine.variables import ASKS_THE_RUN, Variables
+from integrations.engine.secure import masked
+from integrations.engine.variables import ASKS_THE_RUN, Variables, named_in
 from integrations.models import DocumentOutcome, Process, Run, RunStatus, TaskDeed
 from integrations.models.run import BUCKETS
 from integrations.runs.connections import connection_of, opened
@@ -94,6 +95,9 @@ class RunTasks:
         did = Did(complaint=wanted) if isinstance(wanted, str) else self._did(task, document, facts)
         if did.complaint is None:
             return TaskEnd(result=TaskResult.INTERRUPTED)
+        redacted = self._journal.redacted
+        did = replace(did, complaint=redacted(did.complaint), said=redacted(did.said))
+        assert did.complaint is not None
         if did.complaint:
             sentence = f"{task.name} failed: {did.complaint.rstrip('.')}.{ENDINGS[task.on_failure]}"
             self._log("warning", sentence, task, document)
@@ -141,6 +145,7 @@ class RunTasks:
 
     def _validated(self, task: Task, values: Mapping[str, Any]) -> Did:
         try:
+            values = leaving(self._variables, values, task.statement)
             return Did(complaint=invalid(task, values, is_over=partial(self._is_over, task.stage)))
         except Fenced:
             raise
@@ -183,13 +188,14 @@ class RunTasks:
         return did
 
     def _send_email(self, task: Task, values: Mapping[str, Any]) -> Did:
-        letter = letter_of(task, values)
+        letter = letter_of(task, masked(values))
         with tempfile.TemporaryDirectory(prefix="mail-") as folder:
             send(letter, self._attachments(task, Path(folder)))
         return Did(said=f"Sent to {', '.join(letter.recipients)}.")
 
     def _run_sql(self, task: Task, values: Mapping[str, Any]) -> Did:
         opening = _opened(task, "sql")
+        values = leaving(self._variables, values, task.statement)
         affected = execute(opening, task.statement, values, is_over=partial(self._is_over, task.stage))
         if affected is None:
             return Did(complaint=None)
@@ -197,7 +203,7 @@ class RunTasks:
             said = "It gave no row." if affected.value is None else "It gave a row."
         else:
             said = "1 row was affected." if affected.rows == 1 else f"{affected.rows:,} rows were affected."
-        return Did(said=said, value=storable(affected.value or ""))
+        return Did(said=said, value=storable(self._journal.redacted(affected.value or "")))
 
     def _call_http(self, task: Task, document: Document | None, values: Mapping[str, Any]) -> Did:
         place = hashlib.sha256(_place(task, document).encode()).hexdigest()
@@ -207,7 +213,7 @@ class RunTasks:
             path=task.path,
             body=task.body,
             expected=task.expected,
-            values=values,
+            values=leaving(self._variables, values, task.path, task.body),
             key=f"{self._run.public_id.hex}-{place[:32]}",
             repeats=_changes_nothing_twice(task),
         )
@@ -289,7 +295,7 @@ class RunTasks:
             "stage": str(task.stage),
             "read": run.source_documents or 0,
             **counts,
-            "lastError": document.problem.sentence if document and document.problem else "",
+            "lastError": self._journal.redacted(document.problem.sentence) if document and document.problem else "",
         }
 
     def _log(self, level: str, sentence: str, task: Task, document: Document | None) -> None:
@@ -338,6 +344,11 @@ def named_values(
     if document is not None and document.rows:
         values |= dict(zip(map(token, columns), document.rows[0], strict=False))
     return values
+
+
+def leaving(variables: Variables, values: Mapping[str, Any], *texts: str) -> dict[str, Any]:
+    """Give the values that these texts name, secure ones in the clear."""
+    return {name: variables.opened(values[name]) for name in named_in(*texts) if name in values}
 
 
 def _place(task: Task, document: Document | None) -> str:

@@ -13,13 +13,16 @@ from integrations.engine.errors import WaybillError
 from integrations.engine.plan import DOCUMENT_STAGES, Line, Plan, Task, TaskType
 from integrations.engine.ports import Fault
 from integrations.engine.preview import Preview, PreviewDocument
+from integrations.engine.secure import masked
 from integrations.engine.variables import Variables
 from integrations.models import Process
 from integrations.models.run import BUCKETS
+from integrations.models.vault import vault_of
 from integrations.runs.mail import letter_of
 from integrations.runs.preview import preview_of
-from integrations.runs.tasks import invalid, named_values
-from integrations.runs.variables import check_names, values_of
+from integrations.runs.redaction import Redactor
+from integrations.runs.tasks import invalid, leaving, named_values
+from integrations.runs.variables import check_names, secure_names, values_of
 from integrations.scripting import open_scripts
 
 SHOWN_CHARS = 500
@@ -57,14 +60,17 @@ def try_task(process: Process, plan: Plan, task: Task, number: int, facts: Mappi
         columns, document = sample.columns, _document(sample.documents, number)
     before = values_of(process, plan)
     check_names(alone, before)
-    variables = Variables(before)
+    vault = vault_of(process.company)
+    variables = Variables(before, vault=vault, secure=secure_names(plan))
     run = _facts(process, task) | dict(facts)
     began = time.perf_counter()
     well, sentence = _done(alone, columns, task, document, variables, run)
     took = timedelta(seconds=time.perf_counter() - began)
     after = variables.snapshot()
-    changed = [(name, before[name], after[name]) for name in sorted(before) if before[name] != after[name]]
-    return Tried(well=well, sentence=sentence, took=took, variables=changed)
+    changed = [
+        (name, masked(before[name]), masked(after[name])) for name in sorted(before) if before[name] != after[name]
+    ]
+    return Tried(well=well, sentence=Redactor(alone.to_json(), vault)(sentence), took=took, variables=changed)
 
 
 def _done(
@@ -106,9 +112,10 @@ def _without_a_script(
     try:
         if task.type is TaskType.VALIDATION:
             # It only reads, so it is really asked.
+            values = leaving(variables, values, task.statement)
             wrong = invalid(task, values, is_over=lambda: False, seconds=TRIAL_SECONDS)
             return not wrong, f"The task would fail: {wrong}" if wrong else "Valid"
-        letter = letter_of(task, values)
+        letter = letter_of(task, masked(values))
     except WaybillError as error:
         return False, f"The task would fail: {error.sentence}"
     more = " …" if len(letter.text) > SHOWN_CHARS else ""

@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 from accounts.models import Company
 from integrations.engine.errors import DefinitionError
 from integrations.engine.plan import ColumnType, Keep, Plan
-from integrations.engine.variables import Variables, mentioned
+from integrations.engine.secure import Vault, is_handle
+from integrations.engine.variables import Variables, mentioned, text_of
 from integrations.models import GlobalVariable, Process, Run, RunStatus
+from integrations.models.vault import vault_of
 
 MAPPED = {ColumnType.CALCULATION: "calculation", ColumnType.GLOBAL_VARIABLE: "mapping"}
 """The column types that may name a variable, and the word for where they do."""
@@ -25,14 +27,33 @@ def local_start(company: Company, moment: datetime) -> datetime:
 
 
 def values_of(process: Process, plan: Plan, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Resolve what a run of `plan` starts with. Names that the company does not have are left out."""
+    """Resolve what a run of `plan` starts with, secure values as handles. Names that the company does not have are
+    left out."""
     values: dict[str, Any] = dict(GlobalVariable.objects.values_list("name", "value"))
     own = {item.name: item.value for item in plan.variables if item.value is not None}
     kept = {item.name for item in plan.variables if item.keep is not Keep.NEVER}
     layers = (own, {name: value for name, value in process.kept_values.items() if name in kept}, given or {})
     for layer in layers:
         values.update({name: value for name, value in layer.items() if name in values})
+    vault = vault_of(process.company)
+    for name in secure_names(plan) & values.keys():
+        # A parent may know as plain what is secure here.
+        if not is_handle(values[name]):
+            values[name] = vault.sealed(name, text_of(vault.opened(values[name])))
     return values
+
+
+def secure_names(plan: Plan) -> frozenset[str]:
+    """Give the variables whose values are secure in a run of `plan`: the company says so, or the process."""
+    company = GlobalVariable.objects.filter(is_secure=True).values_list("name", flat=True)
+    return frozenset(company) | {item.name for item in plan.variables if item.secure}
+
+
+def see_that_they_open(plan: Plan, values: Mapping[str, Any], vault: Vault) -> None:
+    """Open the secure values that `plan` names: one that cannot be opened ends a run before anything is read, and what
+    they are is kept out of everything the run writes about itself."""
+    for name in sorted(mentioned(text for _, text in places(plan))):
+        vault.opened(values.get(name))
 
 
 def check_names(plan: Plan, known: Iterable[str]) -> None:

@@ -163,9 +163,11 @@ class Sandbox:
             self._told = revision
 
     def _note_written(self, written: Mapping[str, Any]) -> None:
-        """Take over what a script wrote; the child knows it already."""
+        """Take over what a script wrote. The child knows it already, but for what was sealed on the way."""
+        knew_all = self._told == self._variables.revision
         self._variables.update(written)
-        self._told = self._variables.revision
+        if knew_all and all(self._variables.value(name) == value for name, value in written.items()):
+            self._told = self._variables.revision
 
     def _again(self, batch: Sequence[Any]) -> Iterator[Any]:
         self._tell_variables()

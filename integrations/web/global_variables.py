@@ -18,6 +18,7 @@ from accounts.policy import requires
 from integrations.forms.used import Use, uses, uses_of
 from integrations.forms.variable import GlobalVariableForm
 from integrations.models import GlobalVariable
+from integrations.models.vault import vault_of
 from integrations.web.used_in import used_in
 
 
@@ -37,7 +38,9 @@ def global_variables(request: Request) -> HttpResponse:
     listed = GlobalVariable.objects.select_related("updated_by")
     total = listed.count()
     if query:
-        listed = listed.filter(Q(name__icontains=query) | Q(value__icontains=query) | Q(description__icontains=query))
+        listed = listed.filter(
+            Q(name__icontains=query) | Q(is_secure=False, value__icontains=query) | Q(description__icontains=query)
+        )
     used = uses()
     rows = [Row(variable, used.get(variable.name, [])) for variable in listed]
     context = {"rows": rows, "total": total, "query": query, "may_edit": _may_edit(request)}
@@ -51,7 +54,7 @@ def new(request: Request) -> HttpResponse:
     form = GlobalVariableForm(_answers(request), initial={"name": request.GET.get("name", "")[:80]})
     if not form.is_valid():
         return _page(request, form, None, status=422 if form.is_bound else 200)
-    given = {name: form.cleaned_data[name] for name in ("name", "value", "description")}
+    given = form.fields_to_store(vault_of(request.company))
     variable = GlobalVariable(company=request.company, updated_by=request.user, **given)
     try:
         with transaction.atomic():
@@ -82,12 +85,12 @@ def save(request: Request, public_id: UUID) -> HttpResponse:
     form = GlobalVariableForm(_answers(request), variable=variable, is_used=bool(used))
     if not form.is_valid():
         return _page(request, form, variable, used=used, status=422)
-    before = _shown(variable)
-    fields = {name: form.cleaned_data[name] for name in ("name", "value", "description")}
+    before, value_before = _shown(variable), variable.value
+    fields = form.fields_to_store(vault_of(request.company))
     try:
         with transaction.atomic():
             saved = variable.change(revision=form.cleaned_data["revision"] or 0, by=request.user, **fields)
-            if saved and before != _shown(variable):
+            if saved and (before != _shown(variable) or value_before != variable.value):
                 record("variable.saved", variable.name, before=before, after=_shown(variable), request=request)
     except IntegrityError:
         form.add_error("name", "A variable of this name was made a moment ago. Choose another name.")
@@ -128,6 +131,7 @@ def _page(
 ) -> HttpResponse:
     if not _may_edit(request):
         form.disable()
+    form.forget_secure()
     context = {
         "form": form,
         "variable": variable,
@@ -157,4 +161,7 @@ def _variable(public_id: UUID) -> GlobalVariable:
 
 
 def _shown(variable: GlobalVariable) -> dict[str, Any]:
-    return {name: getattr(variable, name) for name in ("name", "value", "description")}
+    shown = {"name": variable.name, "value": variable.shown, "description": variable.description}
+    if not variable.is_secure:
+        return shown
+    return shown | {"secure": True, "set": variable.set_at.isoformat() if variable.set_at else ""}

@@ -23,6 +23,7 @@ from integrations.forms.variables import (
     variable_forms,
 )
 from integrations.models import GlobalVariable, Process
+from integrations.models.vault import vault_of
 from integrations.web.editor import (
     Place,
     catch_up,
@@ -68,7 +69,7 @@ def save_variables(request: Request, public_id: UUID) -> HttpResponse:
     said = rows.variables()
     sentence, anchor = "Saved to the draft.", ""
     if (name := form.cleaned_data["add"]) and name not in {item.name for item in said}:
-        said = (*said, Variable(name=name, value=company[name]))
+        said = (*said, Variable(name=name, value=company[name], secure=name in _secure()))
         sentence = f"Saved to the draft. {name} has a value of this process's own now; change it below."
         anchor = f"#{name}"
     fields: dict[str, Any] = {}
@@ -88,8 +89,12 @@ def _company() -> dict[str, str]:
     return dict(GlobalVariable.objects.values_list("name", "value"))
 
 
+def _secure() -> frozenset[str]:
+    return frozenset(GlobalVariable.objects.filter(is_secure=True).values_list("name", flat=True))
+
+
 def _listed(process: Process, company: Mapping[str, str]) -> list[Applies]:
-    return applying(process.drafted, company, process.kept_values)
+    return applying(process.drafted, company, process.kept_values, _secure())
 
 
 def _others(process: Process, company: Mapping[str, str]) -> list[str]:
@@ -99,7 +104,7 @@ def _others(process: Process, company: Mapping[str, str]) -> list[str]:
 
 def _rows(process: Process, company: Mapping[str, str], data: Any = None) -> BaseVariableForms:
     names = [item.name for item in _listed(process, company)]
-    return variable_forms(process.drafted, names, company, data)
+    return variable_forms(process.drafted, names, company, data, vault=vault_of(process.company), secure=_secure())
 
 
 def _page(
@@ -112,6 +117,8 @@ def _page(
     status: int = 200,
     **more: Any,
 ) -> HttpResponse:
+    for row in rows.forms:
+        row.forget_secure()
     about = {item.name: item for item in _listed(process, company)}
     shown = [
         Row(row, about[name], _places(process, about[name])) for row in rows.forms if (name := _name_of(row)) in about

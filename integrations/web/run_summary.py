@@ -25,6 +25,7 @@ from integrations.connectors.spool import SpooledSource
 from integrations.engine.batch import DELIVERED, Bucket, Row
 from integrations.engine.errors import WaybillError
 from integrations.engine.ports import Source
+from integrations.engine.secure import masked
 from integrations.forms.stages import STAGES as TASK_STAGES
 from integrations.forms.variables import as_text
 from integrations.models import Connection, DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
@@ -305,7 +306,7 @@ def sentence_of(run: Run) -> str:
 
 def _variables(run: Run) -> list[tuple[str, str]]:
     """Give the values that the run's variables have, or ended with."""
-    return [(name, as_text(value)) for name, value in sorted((run.variables or {}).items())]
+    return [(name, as_text(masked(value))) for name, value in sorted((run.variables or {}).items())]
 
 
 def _outcomes(run: Run, cause: str = "") -> Any:

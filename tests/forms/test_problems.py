@@ -12,8 +12,12 @@ from integrations.engine.plan import (
     FieldMap,
     Plan,
     SourceSpec,
+    Stage,
+    Task,
+    TaskType,
     Translation,
     ValueType,
+    Variable,
     WriteMode,
 )
 from integrations.forms.problems import problems_of
@@ -259,3 +263,34 @@ def test_each_column_type_says_what_it_lacks(field: FieldMap, sentence: str) -> 
     plan = with_fields(customers().lines[0].fields[0], field)
 
     assert sentences(plan, variables={"GBL_REGION"}, tables={"t"}) == ([sentence] if sentence else [])
+
+
+def test_a_secure_variable_in_an_email_or_a_number_is_said() -> None:
+    mail = Task(
+        name="TELL",
+        type=TaskType.SEND_EMAIL,
+        stage=Stage.INTEGRATION_POST_ALWAYS,
+        to="a@x.test",
+        subject="[GBL_KEY]",
+        text="[GBL_OWN] [GBL_REGION]",
+    )
+    number = FieldMap(target="name", column_type=ColumnType.GLOBAL_VARIABLE, value="GBL_KEY", type=ValueType.INTEGER)
+    own = (Variable(name="GBL_OWN", value="~sealed~", secure=True),)
+    plan = replace(with_fields(customers().lines[0].fields[0], number), tasks=(mail,), variables=own)
+
+    said = sentences(plan, variables={"GBL_KEY", "GBL_OWN", "GBL_REGION"}, secure={"GBL_KEY"})
+
+    assert said == [
+        "name of line Customer: GBL_KEY is secure and goes into text alone, and the field is integer.",
+        "Task TELL puts GBL_KEY into its e-mail, and its value is secure. Take it out.",
+        "Task TELL puts GBL_OWN into its e-mail, and its value is secure. Take it out.",
+    ]
+
+
+def test_an_own_value_that_lies_open_though_its_variable_is_secure_now_is_said() -> None:
+    plan = replace(customers(), variables=(Variable(name="GBL_KEY", value="open"),))
+    around_it = {"variables": {"GBL_KEY"}, "secure": {"GBL_KEY"}}
+
+    assert sentences(plan, **around_it) == [
+        "GBL_KEY is secure now, and this process's own value of it is not. Enter it again."
+    ]

@@ -13,6 +13,7 @@ from django_scopes import scope
 from accounts.models import AuditEntry, Company, User
 from integrations.engine.plan import Stage, Task, TaskType, Variable
 from integrations.models import GlobalVariable, Process
+from integrations.models.vault import vault_of
 from tests import factories
 from tests.web.defining import said
 
@@ -202,3 +203,77 @@ def test_a_viewer_sees_and_cannot_change(client: Client, vera: User, variable: G
 def test_a_variable_of_another_company_is_not_found(client: Client, mallory: User, variable: GlobalVariable) -> None:
     client.force_login(mallory)
     assert page(client, variable).status_code == 404
+
+
+# ---- secure values -----------------------------------------------------------------------------------------------
+
+SECRET = "s3cr3t-of-Dora"
+
+
+@pytest.fixture
+def secure(doras: Client, company: Company) -> GlobalVariable:
+    doras.post(reverse("global-variable-new"), {"name": "GBL_KEY", "value": SECRET, "is_secure": "on"})
+    return GlobalVariable.objects.get(name="GBL_KEY")
+
+
+def opened(variable: GlobalVariable) -> Any:
+    variable.refresh_from_db()
+    return vault_of(variable.company).opened(variable.value)
+
+
+def test_a_secure_value_is_stored_sealed_and_shown_nowhere(doras: Client, secure: GlobalVariable) -> None:
+    assert SECRET not in secure.value and opened(secure) == SECRET
+    entry = AuditEntry.objects.get(action="variable.created")
+    assert entry.after["value"] == "••••••" and SECRET not in str(entry.after)
+    for shown in (page(doras, secure), doras.get(reverse("global-variables"))):
+        text = shown.content.decode()
+        assert "••••••" in text and SECRET not in text and secure.value not in text
+    assert "secure, set" in text
+    found = doras.get(reverse("global-variables"), {"q": secure.value[-9:]})
+    assert found.context["rows"] == []
+
+
+def test_an_empty_answer_keeps_a_secure_value_and_a_new_one_takes_its_place(
+    doras: Client, secure: GlobalVariable
+) -> None:
+    before = secure.value
+    save(doras, secure, value="", is_secure="on", description="Of the bank")
+    secure.refresh_from_db()
+    assert (secure.value, secure.description) == (before, "Of the bank")
+    save(doras, secure, value="another-one", is_secure="on")
+    assert opened(secure) == "another-one"
+    assert AuditEntry.objects.filter(action="variable.saved").count() == 2
+
+
+def test_a_renamed_variable_keeps_its_secure_value_and_when_it_was_set(doras: Client, secure: GlobalVariable) -> None:
+    since = secure.set_at
+    save(doras, secure, name="GBL_OTHER", value="", is_secure="on")
+    assert (opened(secure), secure.name, secure.set_at) == (SECRET, "GBL_OTHER", since)
+
+
+def test_what_was_secure_asks_for_the_value_it_has_from_now_on(doras: Client, secure: GlobalVariable) -> None:
+    response = save(doras, secure, value="")
+    assert response.status_code == 422 and "Enter the one that it has from now on" in response.content.decode()
+    assert opened(secure) == SECRET
+    save(doras, secure, value="in the open")
+    secure.refresh_from_db()
+    assert (secure.value, secure.is_secure) == ("in the open", False)
+
+
+def test_a_plain_value_becomes_secure(doras: Client, variable: GlobalVariable) -> None:
+    save(doras, variable, value="was-plain", is_secure="on")
+    assert opened(variable) == "was-plain" and variable.is_secure
+
+
+def test_a_value_too_short_to_be_kept_out_of_logs_is_refused(doras: Client) -> None:
+    response = doras.post(reverse("global-variable-new"), {"name": "GBL_PIN", "value": "123", "is_secure": "on"})
+    assert response.status_code == 422 and "has at least 4 characters" in response.content.decode()
+
+
+def test_a_page_that_comes_back_does_not_repeat_what_was_typed(doras: Client, secure: GlobalVariable) -> None:
+    typed = {"value": "typed-and-secret", "is_secure": "on"}
+    for response in (
+        doras.post(reverse("global-variable-new"), {"name": "no name", **typed}),
+        save(doras, secure, revision=99, **typed),
+    ):
+        assert response.status_code in (409, 422) and "typed-and-secret" not in response.content.decode()

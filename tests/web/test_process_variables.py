@@ -12,6 +12,7 @@ from django_scopes import scope
 from accounts.models import AuditEntry, Company, User
 from integrations.engine.plan import Keep, Stage, Task, TaskType, Variable
 from integrations.models import GlobalVariable, Process
+from integrations.models.vault import vault_of
 from integrations.runs.variables import values_of
 from tests import factories
 from tests.web.defining import said, save, shown_answers
@@ -130,3 +131,51 @@ def test_a_viewer_sees_values_and_cannot_change_them(client: Client, vera: User,
     assert "North" in shown.content.decode() and "Save draft" not in shown.content.decode()
     response = client.post(reverse("process-variables-save", args=[process.public_id]), {"revision": process.revision})
     assert response.status_code == 403
+
+
+# ---- secure values -----------------------------------------------------------------------------------------------
+
+OWN = {"variables-1-origin": "process", "variables-1-value": "s3cr3t-here", "variables-1-secure": "on"}
+
+
+def test_an_own_value_can_be_secure_though_the_companys_is_not(client: Client, process: Process) -> None:
+    save(client, process, "variables", **OWN)
+    (said_now,) = said_of(process)
+    assert said_now.secure and vault_of(process.company).opened(said_now.value) == "s3cr3t-here"
+    shown = client.get(reverse("process-variables", args=[process.public_id])).content.decode()
+    assert "••••••" in shown and "s3cr3t-here" not in shown and str(said_now.value) not in shown
+    entry = AuditEntry.objects.filter(action="process.saved").latest("pk")
+    assert entry.after == {"changes": [f"Variable {REGION}: another secure value", f"Variable {REGION}: secure"]}
+
+    save(client, process, "variables", **{"variables-1-value": ""})
+    assert said_of(process) == (said_now,), "an empty answer keeps it"
+
+    response = save(client, process, "variables", **{"variables-1-secure": "", "variables-1-value": ""})
+    assert response.status_code == 422 and "Enter the one that it has from now on" in response.content.decode()
+    save(client, process, "variables", **{"variables-1-secure": "", "variables-1-value": "South"})
+    assert said_of(process) == (Variable(name=REGION, value="South"),)
+
+
+def test_where_the_company_says_secure_no_process_can_say_otherwise(client: Client, process: Process) -> None:
+    sealed = vault_of(process.company).sealed(REGION, "of-the-company")
+    GlobalVariable.objects.filter(name=REGION).update(value=sealed, is_secure=True)
+    assert rows(client, process)[REGION] == ("••••••", "company")
+    save(client, process, "variables", **OWN | {"variables-1-secure": ""})
+    assert said_of(process)[0].secure
+    short = save(client, process, "variables", **OWN | {"variables-1-value": "123"})
+    assert short.status_code == 422 and "s3cr3t" not in short.content.decode()
+
+
+def test_an_own_value_from_before_is_hidden_and_has_to_be_entered_again(client: Client, process: Process) -> None:
+    save(client, process, "variables", **{"variables-1-origin": "process", "variables-1-value": "lies open"})
+    GlobalVariable.objects.filter(name=REGION).update(value="", is_secure=True)
+    shown = client.get(reverse("process-variables", args=[process.public_id]))
+    assert "lies open" not in shown.content.decode()
+    assert any("Enter it again" in place.sentence for place in shown.context["problems"])
+
+
+def test_a_company_value_that_is_secure_is_taken_over_sealed(client: Client, process: Process) -> None:
+    sealed = vault_of(process.company).sealed(SINCE, "of-the-company")
+    GlobalVariable.objects.filter(name=SINCE).update(value=sealed, is_secure=True)
+    save(client, process, "variables", add=SINCE)
+    assert said_of(process) == (Variable(name=SINCE, value=sealed, secure=True),)
