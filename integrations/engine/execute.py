@@ -20,7 +20,7 @@ from integrations.engine.inputs import Inputs
 from integrations.engine.limits import too_many_errors
 from integrations.engine.mapping import Mapper, joined, part, withdraw
 from integrations.engine.order import order_of
-from integrations.engine.plan import DOCUMENT_STAGES, NoData, Plan, Stage
+from integrations.engine.plan import DOCUMENT_STAGES, STAYS_INSIDE, NoData, Plan, Stage
 from integrations.engine.ports import (
     Destination,
     Journal,
@@ -48,6 +48,8 @@ LOOK_UP_SECONDS = 0.5
 FOLLOWED_TOGETHER = 20
 """Documents of a segment where tasks stand before or behind each: so few that a cancel is heard and progress shows soon,
 however long a task takes. Always as many, so that a resumed run cuts the same segments."""
+FOLLOWED_BY_SCRIPTS = 200
+"""The same where all of those tasks stay inside: they take microseconds, and each segment costs several commits."""
 FOLLOWED_BY = {
     Bucket.CREATED: Stage.DOCUMENT_POST_SUCCESS,
     Bucket.UPDATED: Stage.DOCUMENT_POST_SUCCESS,
@@ -352,10 +354,16 @@ class _Execution:
         # Where scripts write before a document is sent, a segment that is sent in part would leave variables of more
         # documents than it holds. One that settles is sent whole or not at all.
         singly = self._order.send_singly or (self._order.writes_before_sending and not self._destination.settles)
-        most = FOLLOWED_TOGETHER if self._minds_documents else self._destination.batch_size
-        size = 1 if singly else min(most, self._destination.batch_size)
+        size = 1 if singly else min(self._followed_together(), self._destination.batch_size)
         while segment := cut(found, size):
             yield self._mapped(segment, mapper)
+
+    def _followed_together(self) -> int:
+        """Give how many documents a segment may have for the sake of the tasks that stand at each of them."""
+        if not self._minds_documents:
+            return self._destination.batch_size
+        inside = all(task.type in STAYS_INSIDE for task in self._plan.active_tasks if task.stage in DOCUMENT_STAGES)
+        return FOLLOWED_BY_SCRIPTS if inside else FOLLOWED_TOGETHER
 
     def _mapped(self, segment: Sequence[Document], mapper: Mapper) -> MappedBatch:
         step = 1 if self._order.map_singly else MAPPED_AHEAD

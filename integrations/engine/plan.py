@@ -112,6 +112,8 @@ class TaskType(StrEnum):
     SET_VARIABLE = "set_variable"
 
 
+STAYS_INSIDE = frozenset({TaskType.RUN_SCRIPT, TaskType.SET_VARIABLE})
+"""Tasks that wait for no other system."""
 VALIDATES_AT = frozenset({Stage.INTEGRATION_PRE, Stage.VALIDATION, Stage.DOCUMENT_PRE})
 """Where a validation may stand: while what it finds wrong can still be kept from being sent."""
 

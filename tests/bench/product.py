@@ -1,6 +1,6 @@
 """The product: the same work as a real run, with its ledger, fences and script child, in a fresh worker process.
 
-Usage: python -m tests.bench.product prepare DATA_DIR W1|W2 CUSTOMERS.csv TARGET.db
+Usage: python -m tests.bench.product prepare DATA_DIR W1|W2|W5 CUSTOMERS.csv TARGET.db
        python -m tests.bench.product prepare DATA_DIR W3    CUSTOMERS.csv http://…?at_once=N
        python -m tests.bench.product run     DATA_DIR          prints {"seconds", "peak_mb", …} as JSON
 """
@@ -42,18 +42,39 @@ from integrations.engine.plan import (  # noqa: E402
     Line,
     Plan,
     SourceSpec,
+    Stage,
+    Task,
+    TaskType,
+    Variable,
     WriteMode,
 )
 from integrations.management.demo.plans import CREDIT_CLASS, ONLY_ACTIVE  # noqa: E402
-from integrations.models import Connection, LedgerSegment, Run  # noqa: E402
+from integrations.models import Connection, GlobalVariable, LedgerSegment, Run  # noqa: E402
 from tests import factories  # noqa: E402
 from tests.bench.data import COLUMNS, TABLE, TARGETS  # noqa: E402
 
+COUNTED = "GBL_COUNTED"
+CALCULATED = {
+    1: "return this._CompanyName.toUpperCase();",
+    4: "return this._Phone.replace(/[^0-9]/g, '');",
+}
+"""By the place of their field. The floor says the same in Python."""
+COUNT_TASK = Task(
+    name="COUNT",
+    type=TaskType.RUN_SCRIPT,
+    stage=Stage.DOCUMENT_POST_SUCCESS,
+    script=f"this.{COUNTED} = String(Number(this.{COUNTED}) + this._CompanyName.length); return true;",
+)
+
 
 def plan_for(work: str, connection: Connection) -> Plan:
-    """Every work maps twelve columns; W2 leaves the inactive ones out and calculates the last."""
+    """Every work maps twelve columns; W2 leaves the inactive ones out and calculates the last; W5 does that, calculates
+    two more and has a script follow each document."""
     fields = [FieldMap(target=target, value=column) for target, column in zip(TARGETS, COLUMNS, strict=False)]
-    if work == "W2":
+    if work == "W5":
+        for place, script in CALCULATED.items():
+            fields[place] = FieldMap(target=TARGETS[place], column_type=ColumnType.CALCULATION, value=script)
+    if work in ("W2", "W5"):
         fields.append(FieldMap(target="credit_class", column_type=ColumnType.CALCULATION, value=CREDIT_CLASS))
     else:
         fields.append(FieldMap(target="credit_class", value="Status"))
@@ -62,7 +83,7 @@ def plan_for(work: str, connection: Connection) -> Plan:
         target="customers",
         mode=WriteMode.INSERT if work == "W3" else WriteMode.UPSERT,
         keys=("customer_number",),
-        restriction=ONLY_ACTIVE if work == "W2" else "",
+        restriction=ONLY_ACTIVE if work in ("W2", "W5") else "",
         fields=tuple(fields),
     )
     return Plan(
@@ -71,6 +92,8 @@ def plan_for(work: str, connection: Connection) -> Plan:
         destination=DestinationSpec(kind="http_json" if work == "W3" else "sql", connection=str(connection.public_id)),
         key_fields=("CustomerNumber",),
         lines=(line,),
+        tasks=(COUNT_TASK,) if work == "W5" else (),
+        variables=(Variable(name=COUNTED),) if work == "W5" else (),
     )
 
 
@@ -81,6 +104,7 @@ def prepare(work: str, source: Path, target: str) -> None:
     call_command("migrate", verbosity=0)
     company = factories.make_company()
     with scope(company=company), source.open("rb") as file:
+        GlobalVariable.objects.create(company=company, name=COUNTED, value="0")
         process = factories.make_process(company, plan_for(work, connection_to(work, company, target)))
         request_run(process, by=None, trigger="manual", file=store(company, file, name=source.name, by=None))
 

@@ -9,6 +9,7 @@ import json
 import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,19 @@ from integrations.engine.plan import (  # noqa: E402
     ColumnType,
     DestinationSpec,
     FieldMap,
+    Keep,
     Line,
+    ParentData,
     Plan,
     SourceSpec,
+    Stage,
+    Task,
+    TaskType,
+    Then,
+    Variable,
     WriteMode,
 )
-from integrations.models import DocumentOutcome, LedgerSegment, LogEntry, Process, Run  # noqa: E402
+from integrations.models import DocumentOutcome, GlobalVariable, LedgerSegment, LogEntry, Process, Run  # noqa: E402
 from integrations.runs.connections import opened  # noqa: E402
 from integrations.runs.files import store  # noqa: E402
 from integrations.runs.jobs import perform_run  # noqa: E402
@@ -40,6 +48,7 @@ from integrations.runs.request import request_cancel, request_run  # noqa: E402
 from tests import factories  # noqa: E402
 
 COLUMNS = ("Number", "Name", "Kind")
+COUNT, FAILED = "GBL_COUNT", "GBL_FAILED"
 
 
 def prepare() -> None:
@@ -48,21 +57,36 @@ def prepare() -> None:
 
 
 def define(*, name: str, mode: str, rows: int, folder: str, segment: int, url: str, honours_key: bool) -> None:
-    """Make a process that sends `rows` documents; every tenth is restricted, every hundredth cannot be mapped."""
+    """Make a process that sends `rows` documents; every tenth is restricted, every hundredth cannot be mapped.
+
+    In the mode `tasks` its scripts count and collect documents in variables, and two integrations follow it.
+    """
     company = Company.objects.get()
     place = Path(folder)
+    children = []
+    if mode == "tasks":
+        for child in ("succeeded", "failed"):
+            define(
+                name=f"{name}_{child}", mode="insert", rows=1, folder=folder, segment=segment, url="", honours_key=False
+            )
+            children.append(Process.objects.get(name=f"{name}_{child}"))
+        for variable in (COUNT, FAILED):
+            GlobalVariable.objects.get_or_create(company=company, name=variable)
     if mode == "http":
         connection = factories.make_connection(company, name, "http", url=url, concurrency=8, honours_key=honours_key)
     else:
         target = place / f"{name}.db"
-        key = "PRIMARY KEY" if mode == "upsert" else ""
+        key = "" if mode == "insert" else "PRIMARY KEY"
         with closing(sqlite3.connect(target)) as database:
             database.execute(f"CREATE TABLE customers (number TEXT {key}, name TEXT NOT NULL, length INTEGER)")
         connection = factories.make_connection(company, name, "sql", system="sqlite", path=str(target))
     with scope(company=company):
         if mode != "http":
             connector("sql").offers["delivery_marker"](opened(connection))
-        process = factories.make_process(company, plan_of(connection, name, mode, segment))
+        plan = plan_of(connection, name, mode, segment)
+        if children:
+            plan = replace(plan, **followed_by(*children))
+        process = factories.make_process(company, plan)
         source = place / f"{name}.csv"
         source.write_text(",".join(COLUMNS) + "\n" + "".join(row_of(n) for n in range(1, rows + 1)))
         with source.open("rb") as file:
@@ -71,6 +95,34 @@ def define(*, name: str, mode: str, rows: int, folder: str, segment: int, url: s
 
 def row_of(n: int) -> str:
     return f"{n:05d},{'' if n % 100 == 0 else f'Name {n}'},{'out' if n % 10 == 5 else 'in'}\n"
+
+
+def followed_by(succeeded: Process, failed: Process) -> dict[str, Any]:
+    """Give the tasks and variables of the mode `tasks`."""
+
+    def script(name: str, stage: Stage, text: str) -> Task:
+        return Task(name=name, type=TaskType.RUN_SCRIPT, stage=stage, script=text)
+
+    def child(name: str, stage: Stage, process: Process, data: ParentData) -> Task:
+        return Task(
+            name=name,
+            type=TaskType.RUN_INTEGRATION,
+            stage=stage,
+            integration=str(process.public_id),
+            parent_data=data,
+            on_failure=Then.NEXT,
+        )
+
+    return {
+        "variables": (Variable(name=COUNT, keep=Keep.ALWAYS), Variable(name=FAILED)),
+        "tasks": (
+            script("RESET", Stage.INTEGRATION_PRE, f"this.{COUNT} = '0'; this.{FAILED} = ''; return true;"),
+            script("COUNT", Stage.DOCUMENT_PRE, f"this.{COUNT} = String(Number(this.{COUNT}) + 1); return true;"),
+            script("COLLECT", Stage.DOCUMENT_POST_FAILURE, f"this.{FAILED} += this._Number + '|'; return true;"),
+            child("SUCCEEDED", Stage.INTEGRATION_POST_FAILURE, succeeded, ParentData.SUCCEEDED),
+            child("FAILED", Stage.INTEGRATION_POST_ALWAYS, failed, ParentData.FAILED),
+        ),
+    }
 
 
 def plan_of(connection: Any, name: str, mode: str, segment: int) -> Plan:
@@ -82,7 +134,7 @@ def plan_of(connection: Any, name: str, mode: str, segment: int) -> Plan:
     line = Line(
         name="Customer",
         target="customers",
-        mode=WriteMode.UPSERT if mode == "upsert" else WriteMode.INSERT,
+        mode=WriteMode.INSERT if mode in ("insert", "http") else WriteMode.UPSERT,
         keys=("number",),
         fields=fields,
         restriction="return this._Kind !== 'out';",
@@ -136,12 +188,17 @@ def account(*, number: int) -> dict[str, Any]:
             assert key not in buckets, f"{key} is accounted for twice"
             buckets[key] = str(bucket)
     outcomes = DocumentOutcome.objects.filter(run=run).order_by("document")
+    children = Run.objects.filter(parent=run).order_by("parent_key")
     return {
         "status": run.status,
         "balanced": run.is_balanced,
         "read": [run.source_documents, run.source_rows],
         "buckets": buckets,
         "outcomes": [[o.document, o.key, o.sentence, o.rows, o.records] for o in outcomes],
+        "variables": run.variables,
+        "task ends": {place: [ends["done"], ends["failed"], ends["skipped"]] for place, ends in run.task_ends.items()},
+        "kept": run.process.kept_values,
+        "children": {child.parent_key: account(number=child.number) for child in children},
     }
 
 

@@ -21,6 +21,8 @@ SEED = int(os.environ.get("WAYBILL_FAULTS_SEED", "20261124"))
 MOMENTS = int(os.environ.get("WAYBILL_FAULTS_MOMENTS", "20"))
 ROWS = 600
 SEGMENT = 40
+SPREAD_SECONDS = {"tasks": 2.5}
+"""How long a run of a mode is under way, for the moments to fall into it; a run with tasks goes document by document."""
 PLACES = (
     "perform.claimed",
     "perform.pinned",
@@ -96,6 +98,10 @@ def left_by(on: Installation, name: str, number: int, mode: str) -> dict[str, An
         rows = on.rows(name)
         assert not rows["times"] or max(rows["times"].values()) == 1, "a document is there more than once"
         found["rows"] = rows["records"]
+    if mode == "tasks":
+        for child in ("succeeded", "failed"):
+            times = on.rows(f"{name}_{child}")["times"]
+            assert not times or max(times.values()) == 1, "a child sent a document more than once"
     return found
 
 
@@ -127,7 +133,7 @@ def is_free(file: Path) -> bool:
         return True
 
 
-@pytest.mark.parametrize("mode", ["upsert", "insert", "http"])
+@pytest.mark.parametrize("mode", ["upsert", "insert", "http", "tasks"])
 def test_a_worker_killed_at_random_moments_loses_and_repeats_nothing(
     installation: Installation, service: Service, mode: str
 ) -> None:
@@ -135,13 +141,14 @@ def test_a_worker_killed_at_random_moments_loses_and_repeats_nothing(
     expected = undisturbed(installation, mode, **more)
     moments = random.Random(f"{SEED} {mode}")
     killed = 0
-    for turn in range(MOMENTS):
-        name = define(installation, f"{mode}_{turn}", mode, **more)
+    turns = MOMENTS // 4 if mode == "tasks" else MOMENTS
+    for turn in range(turns):
+        name = define(installation, f"{mode}_{turn}_{time.monotonic_ns()}", mode, **more)
         service.clear()
         while sum(worker.process.poll() is None for worker in installation.workers) < 2:
             installation.worker()
         number = installation.request(name=name)
-        disturb(installation, number, moments.uniform(0, 0.6))
+        disturb(installation, number, moments.uniform(0, SPREAD_SECONDS.get(mode, 0.6)))
         seen = installation.ended(number)
         killed += seen["epoch"] > 1
         assert left_by(installation, name, number, mode) == expected, f"seed {SEED}, moment {turn}: {seen}"
@@ -150,7 +157,7 @@ def test_a_worker_killed_at_random_moments_loses_and_repeats_nothing(
             assert sorted(body["number"] for body in service.bodies.values()) == delivered, (
                 f"seed {SEED}, moment {turn}"
             )
-    assert killed >= MOMENTS // 3, "most moments have to fall into the run, or this shows nothing"
+    assert killed >= turns // 3, "most moments have to fall into the run, or this shows nothing"
 
 
 @pytest.mark.parametrize("place", PLACES)
