@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from integrations.engine.variables import IN_TEXT
+
 
 class ValueType(StrEnum):
     """The declared type of a source column or target field. Text stays text: nothing is guessed."""
@@ -193,6 +195,13 @@ class SourceSpec:
     connection: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+
+    @property
+    def named(self) -> dict[str, list[str]]:
+        """The variables that the options name in brackets, by the option in words."""
+        texts = {name: value for name, value in self.options.items() if isinstance(value, str)}
+        found = {name.replace("_", " "): IN_TEXT.findall(text) for name, text in texts.items()}
+        return {option: list(dict.fromkeys(names)) for option, names in found.items() if names}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ class Mention:
 
 def mentions_of(plan: Plan) -> list[Mention]:
     """Give every mention of a variable in `plan`, in the order of the tabs."""
-    return [*_of_lines(plan), *_of_tasks(plan), *_of_the_tab(plan)]
+    return [*_of_the_source(plan), *_of_lines(plan), *_of_tasks(plan), *_of_the_tab(plan)]
 
 
 def translations_of(plan: Plan) -> list[Mention]:
@@ -41,6 +41,12 @@ def translations_of(plan: Plan) -> list[Mention]:
         for item in line.fields
         if item.translation and item.translation.table
     ]
+
+
+def _of_the_source(plan: Plan) -> Iterator[Mention]:
+    for option, names in plan.source.named.items():
+        for name in sorted(names):
+            yield Mention(name=name, words=f"the {option} of the source", tab="source")
 
 
 def _of_lines(plan: Plan) -> Iterator[Mention]:

@@ -91,6 +91,7 @@ def problems_of(plan: Plan, around: Surroundings) -> list[Problem]:
     """Give everything that keeps `plan` from being runnable, in the order of the tabs; empty when it is."""
     return [
         *_source(plan, around),
+        *_unknown_variables(plan, around, "source"),
         *_target(plan, around),
         *_lines(plan, around),
         *_unknown_variables(plan, around, "integration"),
@@ -127,6 +128,11 @@ def _source(plan: Plan, around: Surroundings) -> Iterator[Problem]:
     for setting in kind.settings:
         if setting.required and source.options.get(setting.name) in (None, ""):
             yield Problem(sentence=f"{setting.label} of the source is empty.", tab="source")
+        text = str(source.options.get(setting.name) or "")
+        for quoted in QUOTED.findall(text) if setting.name == "query" else ():
+            if name := IN_BRACKETS.search(quoted):
+                sentence = f"The query has [{name[1]}] inside a text. Write it alone, without quotes."
+                yield Problem(sentence=sentence, tab="source")
     names = [column.name for column in source.columns]
     if not names:
         how = "Upload a sample file" if kind.takes_file else "Read them from the connection"
@@ -412,6 +418,8 @@ def _of_child(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
         yield f"Task {task.name} gives this process's data to {child.name}, which {reason}."
     if task.parent_data in (ParentData.SUCCEEDED, ParentData.FAILED) and task.stage in NOTHING_SENT_YET:
         yield f"Task {task.name} gives on {task.parent_data} documents, and at its stage nothing was sent yet."
+    elif task.parent_data is not ParentData.NONE and task.stage is Stage.INTEGRATION_PRE:
+        yield f"Task {task.name} gives on this process's data, and at its stage nothing was read yet. Move it."
 
 
 def unfit(needed: Sequence[Column], there: Sequence[Column]) -> str:

@@ -44,7 +44,8 @@ FROM_UPLOAD = ("", "Uploaded when the integration is run")
 PATTERN = Setting(
     name="pattern",
     label="File name pattern",
-    help="Such as orders_*.csv. A run fetches the one file that matches; none or several fail it, and say which.",
+    help="Such as orders_*.csv or [GBL_NAME].csv. A run fetches the one file that matches; none or several fail it, and "
+    "say which.",
 )
 
 

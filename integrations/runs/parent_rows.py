@@ -32,14 +32,14 @@ def spool_parent_rows(
     parent: Run, plan: Plan, wanted: ParentData, journal: RunJournal, document: Document | None = None
 ) -> StoredFile:
     """Keep the rows of `document`, or those of all the parent's documents that ended as `wanted`."""
-    source = open_pinned(parent, plan.source, journal, _nothing_to_stop)
-    # A run that ended before it read anything has no documents, though its file is there.
-    has_read = Run.objects.filter(pk=parent.pk, source_documents__isnull=False).exists()
+    if not Run.objects.filter(pk=parent.pk, source_documents__isnull=False).exists():
+        # It ended before it read anything: it has no documents, and its source is not asked for them now.
+        source: Source = _Rows(tuple(column.name for column in plan.source.columns), [])
+        found: Iterable[Document] = []
+    else:
+        source = open_pinned(parent, plan.source, journal, _nothing_to_stop)
+        found = [document] if document is not None else _ended_as(parent, plan, wanted, source)
     try:
-        if document is not None:
-            found: Iterable[Document] = [document]
-        else:
-            found = _ended_as(parent, plan, wanted, source) if has_read else []
         rows = _Rows(source.columns, (row for one in found for row in one.rows))
         with tempfile.TemporaryDirectory(dir=settings.DATA_DIR, prefix="spool-") as folder:
             spool = Path(folder) / "rows"

@@ -1,7 +1,7 @@
 """One run from claim to finish, in the worker that holds it.
 
-The straight path: claim → open the plan, its destination and the pinned source → start the script child → execute →
-finish, while a thread beats. Every end is a value; a worker that lost the run drops everything and writes nothing.
+The straight path: claim → open the plan and its destination → start the script child → execute, which has the source
+pinned once the tasks before it are done → finish, while a thread beats. Every end is a value; a worker that lost the run drops everything and writes nothing.
 """
 
 import gc
@@ -34,7 +34,7 @@ from integrations.engine.failpoint import failpoint
 from integrations.engine.inputs import Inputs
 from integrations.engine.order import order_of
 from integrations.engine.plan import Plan
-from integrations.engine.ports import Destination, Ticket
+from integrations.engine.ports import Destination, Source, Ticket
 from integrations.engine.secure import Vault
 from integrations.engine.variables import Variables
 from integrations.models import Process, Run, RunStatus
@@ -46,13 +46,13 @@ from integrations.runs.drain import is_draining, wait_for_drain
 from integrations.runs.health import this_worker
 from integrations.runs.journal import Deadline, RunJournal
 from integrations.runs.lease import Lease
-from integrations.runs.pin import open_pinned
+from integrations.runs.pin import SourceInTime, open_pinned
 from integrations.runs.redaction import Redactor
 from integrations.runs.secure_values import Opening
 from integrations.runs.tasks import RunTasks
 from integrations.runs.translations import pins_of, tables_of
 from integrations.runs.variables import check_names, keep, local_start, secure_names, see_that_they_open, values_of
-from integrations.scripting import open_scripts
+from integrations.scripting import Sandbox, open_scripts
 
 log = logging.getLogger(__name__)
 
@@ -173,16 +173,14 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
         closing.callback(destination.close)
         if variables.hold_secure_values:
             destination = Opening(destination, variables)
-        source = open_pinned(run, plan.source, journal, look_up)
-        closing.callback(source.close)
-        failpoint("perform.pinned")
-        journal.columns = source.columns
         scripts = None
         if plan.has_scripts:
-            scripts = open_scripts(plan, source.columns, variables=variables)
+            scripts = open_scripts(plan, [column.name for column in plan.source.columns], variables=variables)
             closing.callback(scripts.close)
             if scripts.isolation != "full":
                 journal.log("warning", "This system cannot filter what scripts ask of it: their isolation is reduced.")
+        source = SourceInTime(partial(_open_source, run, plan, journal, variables, scripts, look_up))
+        closing.callback(source.close)
         outcome = execute(
             plan,
             source=source,
@@ -196,6 +194,32 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
         if outcome.status in ENDS and plan.variables:
             journal.keep(keep(run, plan, variables, ENDS[outcome.status]))
         return outcome
+
+
+def _open_source(
+    run: Run,
+    plan: Plan,
+    journal: RunJournal,
+    variables: Variables,
+    scripts: Sandbox | None,
+    look_up: Callable[[], None],
+) -> Source:
+    """Open the pinned rows of the run with the variables as they are now, and tell its columns to whoever needs them."""
+    try:
+        source = open_pinned(run, plan.source, journal, look_up, variables)
+    except TransientError:
+        if is_draining():
+            raise Stopped(Outcome(status=OutcomeStatus.HANDED_BACK)) from None
+        raise
+    failpoint("perform.pinned")
+    try:
+        journal.columns = source.columns
+        if scripts is not None:
+            scripts.read_rows_of(source.columns)
+    except BaseException:
+        source.close()
+        raise
+    return source
 
 
 def _variables(run: Run, plan: Plan, journal: RunJournal, vault: Vault) -> Variables:

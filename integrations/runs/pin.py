@@ -1,26 +1,32 @@
-"""The source of a run, pinned before anything is sent: resume, repair and re-run see the rows that this run saw.
+"""The source of a run, pinned once the tasks before it are done: resume, repair and re-run see the rows that it saw.
 
 An upload is pinned by its content already. A file behind a door is copied into the store; the answer of a query is
-spooled, compressed, and the spool is stored. The pin is recorded on the run under the fence.
+spooled, compressed, and the spool is stored. The pin is recorded on the run under the fence: whoever resumes the run
+neither asks nor copies again, whatever the variables are by then.
 """
 
+import glob
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 from django.conf import settings
 
 from integrations.connectors.registry import connector, source_kind
 from integrations.connectors.spec import FileDoor, FoundFile, Opened, SourceContext, SourceKind
 from integrations.connectors.spool import SpooledSource, write_spool
+from integrations.engine.batch import RowBatch
 from integrations.engine.errors import DefinitionError, SourceError
 from integrations.engine.plan import SourceSpec
 from integrations.engine.ports import Source
+from integrations.engine.variables import IN_TEXT, Variables, text_of
 from integrations.models import Run, StoredFile
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.drain import wait_for_drain
 from integrations.runs.files import path_of, store
 from integrations.runs.journal import RunJournal
+from integrations.runs.redaction import Redacted
 
 LookUp = Callable[[], None]
 
@@ -29,21 +35,51 @@ LOOKS = 5
 PAUSE_SECONDS = 1.0
 
 
-def open_pinned(run: Run, spec: SourceSpec, journal: RunJournal, look_up: LookUp) -> Source:
+class SourceInTime:
+    """A source that is opened when it is asked for the first time. Closing one that never was does nothing."""
+
+    def __init__(self, open_it: Callable[[], Source]) -> None:
+        self._open = open_it
+        self._source: Source | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self._opened().columns
+
+    def read(self) -> Iterator[RowBatch]:
+        return self._opened().read()
+
+    def close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+
+    def _opened(self) -> Source:
+        if self._source is None:
+            self._source = self._open()
+        return self._source
+
+
+def open_pinned(
+    run: Run, spec: SourceSpec, journal: RunJournal, look_up: LookUp, variables: Variables | None = None
+) -> Source:
     """Open the pinned rows of `run`, pinning them first where that was not done yet.
 
-    `look_up` is called now and then, and raises when the run should end.
+    `look_up` is called now and then, and raises when the run should end. `variables` fill in what the source names in
+    brackets; a secure value that comes back as a row is dots.
     """
+    values = values_named_by(spec, variables or Variables())
     if run.has_parents_rows:
         assert run.source_file is not None
         return SpooledSource(path_of(run.source_file))
     kind = source_kind(spec.kind)
     if kind.takes_file:
-        file = run.source_file or _record(run, journal, _fetched(run, spec, kind, look_up))
+        file = run.source_file or _record(run, journal, _fetched(run, spec, kind, look_up, values))
         return kind.open(SourceContext(spec=spec, file=path_of(file), file_name=file.name, look_up=look_up))
     if kind.repeatable:
-        return kind.open(_context(spec))
-    return SpooledSource(path_of(run.source_file or _record(run, journal, _spooled(run, spec, kind, look_up))))
+        return kind.open(_context(spec, values))
+    redact = journal.redacted if variables is not None and variables.hold_secure_values and values else None
+    spool = run.source_file or _record(run, journal, _spooled(run, spec, kind, look_up, values, redact))
+    return SpooledSource(path_of(spool))
 
 
 def _record(run: Run, journal: RunJournal, file: StoredFile) -> StoredFile:
@@ -52,12 +88,29 @@ def _record(run: Run, journal: RunJournal, file: StoredFile) -> StoredFile:
     return file
 
 
-def _context(spec: SourceSpec) -> SourceContext:
-    return SourceContext(spec=spec, opened=opened(connection_of(spec.connection)) if spec.connection else None)
+def _context(spec: SourceSpec, values: Mapping[str, Any]) -> SourceContext:
+    connection = opened(connection_of(spec.connection)) if spec.connection else None
+    return SourceContext(spec=spec, opened=connection, values=values)
 
 
-def _spooled(run: Run, spec: SourceSpec, kind: SourceKind, look_up: LookUp) -> StoredFile:
-    source = kind.open(_context(spec))
+def values_named_by(spec: SourceSpec, variables: Variables) -> dict[str, Any]:
+    """Give the values that a source names, secure ones in the clear."""
+    named = {name for names in spec.named.values() for name in names}
+    values: dict[str, Any] = variables.opened({name: variables.value(name) for name in named & set(variables.names)})
+    return values
+
+
+def _spooled(
+    run: Run,
+    spec: SourceSpec,
+    kind: SourceKind,
+    look_up: LookUp,
+    values: Mapping[str, Any],
+    redact: Callable[[str], str] | None,
+) -> StoredFile:
+    source: Source = kind.open(_context(spec, values))
+    if redact is not None:
+        source = Redacted(source, redact)
     try:
         with tempfile.TemporaryDirectory(dir=settings.DATA_DIR, prefix="spool-") as folder:
             spool = Path(folder) / "rows"
@@ -69,13 +122,13 @@ def _spooled(run: Run, spec: SourceSpec, kind: SourceKind, look_up: LookUp) -> S
         source.close()
 
 
-def _fetched(run: Run, spec: SourceSpec, kind: SourceKind, look_up: LookUp) -> StoredFile:
+def _fetched(run: Run, spec: SourceSpec, kind: SourceKind, look_up: LookUp, values: Mapping[str, Any]) -> StoredFile:
     """Copy the one file that matches through the door of the source's connection."""
     if not spec.connection:
         raise SourceError("This integration reads a file, and none came with the run. Run it again with a file.")
     connection = connection_of(spec.connection)
     door = connector(connection.connector).file_door
-    pattern = str(spec.options.get("pattern") or "")
+    pattern = pattern_of(spec, values)
     if door is None or not pattern:
         raise DefinitionError(
             f"{connection.name} cannot be asked for a file: choose a connection with files and a file name pattern "
@@ -124,6 +177,24 @@ def _only(found: Sequence[FoundFile], pattern: str, place: str) -> FoundFile:
             code="source.many_files",
         )
     return found[0]
+
+
+def pattern_of(spec: SourceSpec, values: Mapping[str, Any]) -> str:
+    """Give the file name pattern of a source with the values of its variables, which stand for themselves and match
+    nothing else. Raises `SourceError` for a value that would lead out of the connection's folder."""
+
+    def taken(name: str) -> str:
+        text = text_of(values[name])
+        if text in (".", "..") or any(mark in text for mark in "/\\\0"):
+            raise SourceError(
+                f"{name} is “{text}”, which would lead out of the folder of the source. A file name pattern takes "
+                "names of files only: correct the variable.",
+                code="source.path",
+            )
+        return glob.escape(text)
+
+    pattern = str(spec.options.get("pattern") or "")
+    return IN_TEXT.sub(lambda found: taken(found[1]) if found[1] in values else found[0], pattern)
 
 
 def _fits(name: str, extensions: Sequence[str]) -> bool:

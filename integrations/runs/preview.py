@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from tempfile import SpooledTemporaryFile
-from typing import IO
+from typing import IO, Any
 
 from django.utils import timezone
 
@@ -17,7 +17,7 @@ from accounts.models import User
 from integrations.connectors.registry import connector, destination_kind, source_kind
 from integrations.connectors.spec import SourceContext, Target
 from integrations.engine.batch import Row
-from integrations.engine.errors import DefinitionError, SourceError
+from integrations.engine.errors import DefinitionError, SourceError, WaybillError
 from integrations.engine.inputs import Inputs
 from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
 from integrations.engine.ports import Source
@@ -25,8 +25,11 @@ from integrations.engine.preview import Preview, preview
 from integrations.engine.secure import masked
 from integrations.engine.variables import Variables
 from integrations.models import Process, StoredFile
+from integrations.models.vault import vault_of
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.files import path_of, store
+from integrations.runs.pin import pattern_of, values_named_by
+from integrations.runs.redaction import Redacted, Redactor
 from integrations.runs.translations import pins_of, tables_of
 from integrations.runs.variables import check_names, local_start, values_of
 from integrations.scripting import open_scripts
@@ -39,9 +42,9 @@ SAMPLE_LIMIT_BYTES = 64 * 1024 * 1024
 
 def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
     """Compute what the first rows of the sample would become under `plan`. Raises `WaybillError` with the reason."""
+    values = values_of(process, plan)
+    check_names(plan, values)
     with sample_source(process, plan.source) as source:
-        values = values_of(process, plan)
-        check_names(plan, values)
         inputs = Inputs(
             # Nothing leaves here, and people look at it: not even handles are needed.
             variables=Variables(masked(values)),
@@ -73,17 +76,31 @@ def first_rows(process: Process, spec: SourceSpec, *, rows: int = ROWS) -> tuple
 def sample_source(process: Process, spec: SourceSpec) -> Iterator[Source]:
     """Open what previews read. Raises `DefinitionError` while there is nothing to read."""
     kind = source_kind(spec.kind)
-    context = SourceContext(
-        spec=spec, opened=opened(connection_of(spec.connection)) if spec.connection else None, seconds=SECONDS
-    )
+    values, redact = source_values(process, spec)
+    connection = opened(connection_of(spec.connection)) if spec.connection else None
+    context = SourceContext(spec=spec, opened=connection, values=values, seconds=SECONDS)
     if kind.takes_file:
         sample = sample_of(process)
         context = replace(context, file=path_of(sample), file_name=sample.name)
-    source = kind.open(context)
+    source: Source = kind.open(context)
     try:
-        yield source
+        yield Redacted(source, redact) if values else source
+    except WaybillError as error:
+        error.sentence = redact(error.sentence)
+        raise
     finally:
         source.close()
+
+
+def source_values(process: Process, spec: SourceSpec) -> tuple[dict[str, Any], Redactor]:
+    """Give the values that `spec` names as a run of the draft begins with them, and what keeps secrets from people.
+
+    Raises `DefinitionError` for a name that there is not.
+    """
+    plan = replace(process.drafted, source=spec, lines=(), tasks=())
+    values, vault = values_of(process, plan), vault_of(process.company)
+    check_names(plan, values)
+    return values_named_by(spec, Variables(values, vault=vault)), Redactor(plan.to_json(), vault)
 
 
 def sample_of(process: Process) -> StoredFile:
@@ -98,7 +115,7 @@ def fetch_sample(process: Process, spec: SourceSpec, *, by: User) -> StoredFile:
     """Copy the first file that matches the pattern from the source's connection and keep it as a sample."""
     connection = connection_of(spec.connection)
     door = connector(connection.connector).file_door
-    pattern = str(spec.options.get("pattern") or "")
+    pattern = pattern_of(spec, source_values(process, spec)[0])
     if door is None or not pattern:
         raise DefinitionError("Choose a connection to fetch from and a file name pattern, and save them first.")
     opening = opened(connection)

@@ -4,12 +4,15 @@ import base64
 import html
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 from accounts.keys import CannotOpen
+from integrations.connectors.spool import Interruptible
+from integrations.engine.batch import RowBatch
 from integrations.engine.errors import DefinitionError
+from integrations.engine.ports import Source
 from integrations.engine.secret import DOTS, Secret
 from integrations.engine.secure import Vault, masked
 from integrations.runs.connections import connection_of
@@ -35,6 +38,29 @@ class Redactor:
             self._made_for = known
         redacted: str = masked(self._redact(text))
         return redacted
+
+
+class Redacted:
+    """A source whose rows are redacted: what it was asked with does not come back as its answer."""
+
+    def __init__(self, source: Source, redact: Callable[[str], str]) -> None:
+        self._source, self._redact = source, redact
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self._source.columns
+
+    def read(self) -> Iterator[RowBatch]:
+        for batch in self._source.read():
+            batch.rows = [list(map(self._redact, row)) for row in batch.rows]
+            yield batch
+
+    def interrupt(self) -> None:
+        if isinstance(self._source, Interruptible):
+            self._source.interrupt()
+
+    def close(self) -> None:
+        self._source.close()
 
 
 def _secrets_named_in(plan: Mapping[str, Any]) -> list[str]:

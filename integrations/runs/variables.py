@@ -70,7 +70,7 @@ def check_names(plan: Plan, known: Iterable[str]) -> None:
 
 def places(plan: Plan) -> list[tuple[str, str]]:
     """Give every text of `plan` that may name a variable, with the words for where it stands."""
-    found: list[tuple[str, str]] = []
+    found = [(f"The {option} of the source", " ".join(names)) for option, names in plan.source.named.items()]
     for line in plan.lines:
         found.append((f"The restriction of line {line.name}", line.restriction))
         found += [

@@ -6,7 +6,7 @@ from integrations.engine.plan import Plan
 from integrations.engine.variables import Variables
 from integrations.scripting.sandbox import Limits, Sandbox
 
-__all__ = ["Limits", "open_scripts"]
+__all__ = ["Limits", "Sandbox", "open_scripts"]
 
 
 def open_scripts(

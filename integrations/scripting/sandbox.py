@@ -64,25 +64,23 @@ class Sandbox:
         self._places = {task.name: place for place, task in enumerate(self._tasks)}
         self._limits = limits
         self._scripts = [_scripts_of(line) for line in plan.lines]
-        bodies = [body for task in self._tasks for body in (task.condition, task.script) if body]
-        self._indexes = mentioned([*(script for line in self._scripts for script in line), *bodies], columns)
-        names = [columns[index] for index in self._indexes]
-        setup = {
-            "tokens": [token(name) for name in names],
-            "names": names,
-            "lines": [{"restriction": line.restriction, "calculations": _calculations(line)} for line in plan.lines],
-            "tasks": [{"condition": task.condition, "script": task.script} for task in self._tasks],
-            "variables": variables.names,
-            "most": limits.answer_chars,
-        }
-        self._setup = json.dumps(setup).encode()
         self._variables = variables
+        self._indexes, self._setup = self._set_up(columns)
         self._told = -1
         """The revision of the variables that the child knows."""
         self._at_once = BATCH_DOCUMENTS
         self._closed = threading.Event()
         self.isolation = ""
         self._child = self._started()
+
+    def read_rows_of(self, columns: Sequence[str]) -> None:
+        """Take over the columns that the source really has, known only once it is read. The child is started anew where
+        its scripts see other ones than before."""
+        indexes, setup = self._set_up(columns)
+        known, self._indexes, self._setup = self._setup, indexes, setup
+        if setup != known:
+            self._child.close()
+            self._child = self._started()
 
     def evaluate(self, documents: Sequence[Sequence[Sequence[Row]]]) -> Iterator[list[list[Computed]] | Fault]:
         """Yield the answer for each document in order. A document that kills its child costs itself alone."""
@@ -126,6 +124,21 @@ class Sandbox:
     def close(self) -> None:
         self._closed.set()
         self._child.close()
+
+    def _set_up(self, columns: Sequence[str]) -> tuple[list[int], bytes]:
+        """Give the columns that the scripts look at, and what a child is told when it starts."""
+        bodies = [body for task in self._tasks for body in (task.condition, task.script) if body]
+        indexes = mentioned([*(script for line in self._scripts for script in line), *bodies], columns)
+        names = [columns[index] for index in indexes]
+        setup = {
+            "tokens": [token(name) for name in names],
+            "names": names,
+            "lines": [{"restriction": line.restriction, "calculations": _calculations(line)} for line in self._lines],
+            "tasks": [{"condition": task.condition, "script": task.script} for task in self._tasks],
+            "variables": self._variables.names,
+            "most": self._limits.answer_chars,
+        }
+        return indexes, json.dumps(setup).encode()
 
     def _ask_task(self, task: Task, part: str, document: Document | None, facts: Mapping[str, Any]) -> bool | Fault:
         rows = [[row[index] for index in self._indexes] for row in document.rows] if document else []

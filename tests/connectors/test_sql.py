@@ -583,6 +583,19 @@ def test_a_query_gives_text_and_cannot_write(world: Any) -> None:
     assert world.numbers() == ["00123"]
 
 
+def test_a_query_has_its_variables_bound_and_never_pasted(world: Any) -> None:
+    for number, name in (("1", "100 % Anna"), ("2", "x' OR 'a' = 'a")):
+        world.ask(f"INSERT INTO customers VALUES ('{number}', '{name.replace(chr(39), chr(39) * 2)}', 1, '2026-01-31')")
+    query = "SELECT number FROM customers WHERE name = [GBL_NAME] AND name LIKE '%%' AND [GBL_NAME] <> '';"
+
+    found = [
+        [row for batch in queried(world, query, values={"GBL_NAME": name}).read() for row in batch.rows]
+        for name in ("100 % Anna", "x' OR 'a' = 'a", "' OR 1 = 1 --")
+    ]
+
+    assert found == [[["1"]], [["2"]], []]
+
+
 def test_a_query_of_many_rows_gives_each_once(world: Any) -> None:
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5001) SELECT i FROM n"
     batches = list(queried(world, numbers).read())

@@ -10,6 +10,7 @@ from integrations.engine.plan import (
     DateCalculation,
     DestinationSpec,
     FieldMap,
+    ParentData,
     Plan,
     SourceSpec,
     Stage,
@@ -20,7 +21,7 @@ from integrations.engine.plan import (
     Variable,
     WriteMode,
 )
-from integrations.forms.problems import problems_of
+from integrations.forms.problems import Neighbour, problems_of
 from tests.forms.kinds import CRM, around, customers
 
 
@@ -293,4 +294,40 @@ def test_an_own_value_that_lies_open_though_its_variable_is_secure_now_is_said()
 
     assert sentences(plan, **around_it) == [
         "GBL_KEY is secure now, and this process's own value of it is not. Enter it again."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [
+        ("SELECT 1 WHERE region = [GBL_REGION]", []),
+        (
+            "SELECT 1 WHERE region = [GBL_REGIO]",
+            ["The query of the source names GBL_REGIO, which is no global variable. Nearest name: GBL_REGION."],
+        ),
+        (
+            "SELECT 1 WHERE region = '[GBL_REGION]'",
+            ["The query has [GBL_REGION] inside a text. Write it alone, without quotes."],
+        ),
+    ],
+)
+def test_the_variables_that_a_source_names(query: str, complaint: list[str]) -> None:
+    source = SourceSpec(kind="query", connection=CRM, options={"query": query}, columns=customers().source.columns)
+
+    found = problems_of(replace(customers(), source=source), around(variables={"GBL_REGION"}))
+
+    assert [(problem.sentence, problem.tab) for problem in found] == [(sentence, "source") for sentence in complaint]
+
+
+def test_a_process_cannot_give_on_its_data_before_it_read_any() -> None:
+    task = Task(
+        name="CHILD",
+        type=TaskType.RUN_INTEGRATION,
+        stage=Stage.INTEGRATION_PRE,
+        integration="child",
+        parent_data=ParentData.ALL,
+    )
+
+    assert sentences(replace(customers(), tasks=(task,)), neighbours={"child": Neighbour(name="CHILD")}) == [
+        "Task CHILD gives on this process's data, and at its stage nothing was read yet. Move it."
     ]

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_scopes import scope
 
 from accounts.models import AuditEntry, Company, User
-from integrations.engine.plan import Stage, Task, TaskType, Variable
+from integrations.engine.plan import SourceSpec, Stage, Task, TaskType, Variable
 from integrations.models import GlobalVariable, Process
 from integrations.models.vault import vault_of
 from tests import factories
@@ -156,6 +156,17 @@ def test_the_page_names_every_place_that_uses_it_and_leads_there(
         "the Variables tab": f"{home}variables/#{FAILED}",
     }
     assert all(doras.get(place.url).status_code == 200 for place in item.places)
+
+
+def test_a_source_that_names_it_uses_it(doras: Client, company: Company, variable: GlobalVariable) -> None:
+    query = {"query": f"SELECT * FROM customers WHERE name = [{FAILED}]"}
+    process = collecting(company, source=SourceSpec(kind="sql_query", options=query))
+    (item,) = page(doras, variable).context["used_in"]
+
+    assert (item.places[0].sentence, item.places[0].url) == (
+        "the query of the source",
+        reverse("process-source", args=[process.public_id]),
+    )
 
 
 def test_one_that_is_used_cannot_be_deleted_and_says_where(

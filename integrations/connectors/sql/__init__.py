@@ -110,7 +110,15 @@ CONNECTOR = Connector(
             title="SQL query",
             open=_open_query,
             repeatable=False,
-            settings=(Setting(name="query", label="Query", kind=FieldKind.LONG_TEXT, required=True),),
+            settings=(
+                Setting(
+                    name="query",
+                    label="Query",
+                    kind=FieldKind.LONG_TEXT,
+                    required=True,
+                    help="Global variables as [GBL_NAME], without quotes: their values are bound.",
+                ),
+            ),
         ),
     ),
     destinations=(DestinationKind(key="sql", title="SQL tables", open=_open_destination, targets=targets),),

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from integrations.connectors.spec import SourceContext
+from integrations.connectors.sql.binding import bound
 from integrations.connectors.sql.systems import System, system_of
 from integrations.engine.batch import Row, RowBatch
 from integrations.engine.errors import DefinitionError, SourceError, TransientError
@@ -27,6 +28,7 @@ class QuerySource:
         if not self._query:
             raise DefinitionError("The query is empty. Write a SELECT on the Source tab.", code="sql.no_query")
         self._system: System = system_of(context.opened)
+        self._values = context.values
         self._seconds = context.seconds
         self._connection: Any = None
         self._cursor: Any = None
@@ -84,7 +86,8 @@ class QuerySource:
             if self._interrupted:
                 raise SourceError("The query was given up before it began.", code="sql.interrupted")
             try:
-                self._cursor = self._system.stream(self._connection, self._query, (), is_over=self._is_over)
+                query, values = bound(self._system, self._query, self._values)
+                self._cursor = self._system.stream(self._connection, query, values, is_over=self._is_over)
             except self._system.errors as error:
                 self.close()
                 raise self._failed(error) from error

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from integrations.connectors.spec import Opened
+from integrations.connectors.sql.binding import bound
 from integrations.connectors.sql.query import as_text
 from integrations.connectors.sql.systems import STATEMENT_SECONDS, System, system_of
 from integrations.engine.errors import DefinitionError, TransientError, UnknownOutcome
-from integrations.engine.variables import IN_BRACKETS, text_of
 
 LOOK_UP_SECONDS = 0.5
 FIRST_ROWS = 5
@@ -83,20 +83,6 @@ def first_rows(
         return found
 
     return _watched(system, connection, work, is_over, seconds)
-
-
-def bound(system: System, text: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """Give a statement with a mark in place of every `[name]` that has a value, and the values in their order."""
-    text = text.strip().rstrip(";")
-    named = [name for name in IN_BRACKETS.findall(text) if name in values]
-    if named and system.mark == "%s":
-        text = text.replace("%", "%%")
-    marked = IN_BRACKETS.sub(lambda found: system.mark if found[1] in values else found[0], text)
-    return marked, [_plain(values[name]) for name in named]
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, str | int | float) else text_of(value)
 
 
 def _affected(cursor: Any) -> Affected:
