@@ -46,7 +46,12 @@ def test_the_link_makes_the_owner_signs_in_and_shows_the_demo_company(client: Cl
     assert (company.name, company.time_zone) == ("Demo", "Europe/Berlin")
     assert owner.memberships.get().role == Role.ADMINISTRATOR
     with scope(company=company):
-        assert {process.name for process in Process.objects.all()} == {"CUSTOMERS_TO_CRM", "ORDERS_TO_CRM"}
+        assert {process.name for process in Process.objects.all()} == {
+            "CUSTOMERS_TO_CRM",
+            "ORDERS_TO_CRM",
+            "WEB_SHOP_TO_CRM",
+            "MARK_WEB_SHOP",
+        }
     assert set(AuditEntry.objects.values_list("action", flat=True)) >= {"user.created", "company.created"}
 
 

@@ -13,6 +13,8 @@ import pytest
 from django_scopes import scope
 
 from accounts.models import Company, Role
+from integrations.forms.problems import problems_of
+from integrations.forms.surroundings import surroundings_of
 from integrations.management.demo import FILES, create_demo
 from integrations.models import DocumentOutcome, Process, Run, RunStatus
 from integrations.runs.perform import perform
@@ -163,4 +165,29 @@ def test_the_demo_is_made_once_and_its_owner_administers_it(demo: Company, crm: 
     owner = demo.memberships.get()
     assert owner.role == Role.ADMINISTRATOR
     assert create_demo(owner.user) == demo
-    assert Process.objects.count() == 2
+    assert Process.objects.count() == 4
+
+
+def test_the_web_shops_customers_tell_the_story_of_tasks_and_a_child(demo: Company, crm: Path) -> None:
+    run = ran("WEB_SHOP_TO_CRM")
+    (mark,) = Run.objects.filter(parent=run)
+
+    assert (run.status, run.source_documents) == (RunStatus.COMPLETED_WITH_ERRORS, 3)
+    assert buckets(run) == {"created": (2, 2), "failed": (1, 1)}
+    assert [key for key, _, _, _ in failed(run)] == ["Bluebird Cycles"]
+    assert (mark.status, mark.variables) == (RunStatus.COMPLETED, {"GBL_FAILED_CUSTOMERS": "Bluebird Cycles|"})
+    assert buckets(mark) == {"updated": (2, 2), "restricted": (1, 1)}
+    assert held(crm, "SELECT company_name, in_crm FROM web_shop_customers ORDER BY 1") == [
+        ("Alder & Sons", "yes"),
+        ("Bluebird Cycles", "no"),
+        ("Copper Kettle", "yes"),
+    ]
+
+    again = ran("WEB_SHOP_TO_CRM")
+    assert buckets(again) == {"unchanged": (2, 2), "failed": (1, 1)}
+    assert buckets(Run.objects.get(parent=again)) == {"unchanged": (2, 2), "restricted": (1, 1)}
+
+
+def test_the_demos_definitions_could_be_saved_as_they_are(demo: Company) -> None:
+    for process in Process.objects.all():
+        assert not problems_of(process.drafted, surroundings_of(process)), process

@@ -1,7 +1,8 @@
-"""The Demo company: a connection, two processes and their files, ready to run in the first minute.
+"""The Demo company: a connection, its processes and their files, ready to run in the first minute.
 
 The files are as real exports are: a thousand customers with a dozen honest defects, and three thousand order lines
-of which some stand far from the rest of their order.
+of which some stand far from the rest of their order. The web shop's three customers show tasks, a global variable and
+a child run: one of the three is refused, and the other two are noted as done where they came from.
 """
 
 import sqlite3
@@ -17,8 +18,14 @@ from accounts.keys import new_data_key
 from accounts.models import Company, Membership, Role, User
 from integrations.connectors.registry import connector
 from integrations.engine.plan import Plan
-from integrations.management.demo.plans import customers_plan, orders_plan
-from integrations.models import Connection, Process, ProcessVersion
+from integrations.management.demo.plans import (
+    FAILED_CUSTOMERS,
+    customers_plan,
+    mark_web_shop_plan,
+    orders_plan,
+    web_shop_plan,
+)
+from integrations.models import Connection, GlobalVariable, Process, ProcessVersion
 from integrations.runs.connections import opened
 from integrations.runs.files import store
 
@@ -61,11 +68,30 @@ def _fill(company: Company, owner: User) -> None:
     _add_process(
         company, owner, orders_plan(crm), "orders.csv", "Orders with their items: one header line, many item lines."
     )
+    GlobalVariable.objects.create(
+        company=company,
+        name=FAILED_CUSTOMERS,
+        description="Names of the web shop's customers that the CRM refused in a run, each with a | behind it.",
+        updated_by=owner,
+    )
+    mark = _add_process(
+        company, owner, mark_web_shop_plan(crm), "", "Run by WEB_SHOP_TO_CRM: notes in the web shop who is in the CRM."
+    )
+    _add_process(
+        company,
+        owner,
+        web_shop_plan(crm, mark),
+        "",
+        "New customers of the web shop into the CRM; those that arrived are then marked in the web shop.",
+    )
 
 
-def _add_process(company: Company, owner: User, plan: Plan, file_name: str, description: str) -> None:
-    with (FILES / file_name).open("rb") as file:
-        default_file = store(company, file, name=file_name, by=owner)
+def _add_process(company: Company, owner: User, plan: Plan, file_name: str, description: str) -> Process:
+    """Make a process with one version; a `file_name` is the file it reads when it is given none."""
+    default_file = None
+    if file_name:
+        with (FILES / file_name).open("rb") as file:
+            default_file = store(company, file, name=file_name, by=owner)
     process = Process.objects.create(
         company=company,
         name=plan.process,
@@ -77,3 +103,4 @@ def _add_process(company: Company, owner: User, plan: Plan, file_name: str, desc
     ProcessVersion.objects.create(
         company=company, process=process, number=1, plan_json=plan.to_json(), created_by=owner
     )
+    return process

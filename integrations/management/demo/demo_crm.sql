@@ -36,3 +36,17 @@ CREATE TABLE IF NOT EXISTS order_items (
     unit_price      NUMERIC NOT NULL,
     PRIMARY KEY (order_number, line_number)
 );
+
+-- The web shop, as another system would see it: its customers, and whether the CRM has them.
+CREATE TABLE IF NOT EXISTS web_shop_customers (
+    company_name    TEXT PRIMARY KEY,
+    customer_number TEXT NOT NULL,
+    email           TEXT,
+    state           TEXT,
+    in_crm          TEXT NOT NULL DEFAULT 'no' CHECK (in_crm IN ('yes', 'no'))
+);
+
+INSERT OR IGNORE INTO web_shop_customers (company_name, customer_number, email, state) VALUES
+    ('Alder & Sons', 'W20001', 'office@alder.example', 'OR'),
+    ('Bluebird Cycles', 'W20002', 'hello@bluebird.example', 'Ore.'),
+    ('Copper Kettle', 'W20003', 'shop@copperkettle.example', 'WA');

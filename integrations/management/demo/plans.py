@@ -1,4 +1,4 @@
-"""The two processes of the Demo company, as a designer would have defined them."""
+"""The processes of the Demo company, as a designer would have defined them."""
 
 from integrations.engine.plan import (
     Aggregate,
@@ -7,12 +7,17 @@ from integrations.engine.plan import (
     DestinationSpec,
     FieldMap,
     Line,
+    ParentData,
     Plan,
     SourceSpec,
+    Stage,
+    Task,
+    TaskType,
     ValueType,
+    Variable,
     WriteMode,
 )
-from integrations.models import Connection
+from integrations.models import Connection, Process
 
 CUSTOMER_COLUMNS = (
     "CustomerNumber",
@@ -47,6 +52,22 @@ return this._Status !== "Inactive";
 CREDIT_CLASS = """var limit = Number(this._CreditLimit);
 if (limit >= 50000) { return "A"; }
 return limit >= 10000 ? "B" : "C";
+"""
+
+
+FAILED_CUSTOMERS = "GBL_FAILED_CUSTOMERS"
+WEB_SHOP_QUERY = """SELECT customer_number AS customerNumber, company_name AS companyName, email, state
+FROM web_shop_customers
+ORDER BY customer_number
+"""
+RESET_FAILED = f"""this.{FAILED_CUSTOMERS} = "";
+return true;
+"""
+COLLECT_FAILED = f"""this.{FAILED_CUSTOMERS} = this.{FAILED_CUSTOMERS} + this._companyName + "|";
+return true;
+"""
+NOT_FAILED = f"""// The run that started this one collected the names that the CRM refused, each with a | behind it.
+return !this.{FAILED_CUSTOMERS}.split("|").includes(this._companyName);
 """
 
 
@@ -124,6 +145,80 @@ def orders_plan(crm: Connection) -> Plan:
             ),
         ),
     )
+
+
+def mark_web_shop_plan(crm: Connection) -> Plan:
+    """MARK_WEB_SHOP: notes in the web shop which customers the CRM has, but for those it refused."""
+    return Plan(
+        process="MARK_WEB_SHOP",
+        source=_web_shop(crm),
+        destination=DestinationSpec(kind="sql", connection=str(crm.public_id)),
+        key_fields=("companyName",),
+        variables=(Variable(name=FAILED_CUSTOMERS),),
+        lines=(
+            Line(
+                name="Customer",
+                target="web_shop_customers",
+                mode=WriteMode.UPDATE,
+                keys=("company_name",),
+                restriction=NOT_FAILED,
+                fields=(
+                    _from("company_name", "companyName", required=True),
+                    FieldMap(target="in_crm", column_type=ColumnType.CONSTANT, value="yes"),
+                ),
+            ),
+        ),
+    )
+
+
+def web_shop_plan(crm: Connection, mark: Process) -> Plan:
+    """WEB_SHOP_TO_CRM: creates the web shop's customers in the CRM, remembers which it refused, and runs `mark` behind
+    all of them, whether some failed or none."""
+    how = {
+        "type": TaskType.RUN_INTEGRATION,
+        "integration": str(mark.public_id),
+        "parent_data": ParentData.ALL,
+        "use_variables": True,
+    }
+    return Plan(
+        process="WEB_SHOP_TO_CRM",
+        source=_web_shop(crm),
+        destination=DestinationSpec(kind="sql", connection=str(crm.public_id)),
+        key_fields=("companyName",),
+        variables=(Variable(name=FAILED_CUSTOMERS),),
+        tasks=(
+            _script("RESET_FAILED_RECORDS", Stage.INTEGRATION_PRE, RESET_FAILED),
+            _script("UPDATE_FAILED_RECORDS", Stage.DOCUMENT_POST_FAILURE, COLLECT_FAILED),
+            Task(name="MARK_THOSE_THAT_ARRIVED_S", stage=Stage.INTEGRATION_POST_SUCCESS, **how),
+            Task(name="MARK_THOSE_THAT_ARRIVED_F", stage=Stage.INTEGRATION_POST_FAILURE, **how),
+        ),
+        lines=(
+            Line(
+                name="Customer",
+                target="customers",
+                mode=WriteMode.UPSERT,
+                keys=("customer_number",),
+                fields=(
+                    _from("customer_number", "customerNumber", required=True),
+                    _from("name", "companyName", required=True),
+                    _from("email", "email"),
+                    _from("state", "state"),
+                    FieldMap(target="source", column_type=ColumnType.CONSTANT, value="Web shop"),
+                ),
+            ),
+        ),
+    )
+
+
+def _web_shop(crm: Connection) -> SourceSpec:
+    columns = tuple(Column(name=name) for name in ("customerNumber", "companyName", "email", "state"))
+    return SourceSpec(
+        kind="sql_query", connection=str(crm.public_id), options={"query": WEB_SHOP_QUERY}, columns=columns
+    )
+
+
+def _script(name: str, stage: Stage, text: str) -> Task:
+    return Task(name=name, type=TaskType.RUN_SCRIPT, stage=stage, script=text)
 
 
 def _file(columns: tuple[str, ...]) -> SourceSpec:
