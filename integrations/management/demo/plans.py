@@ -174,12 +174,6 @@ def mark_web_shop_plan(crm: Connection) -> Plan:
 def web_shop_plan(crm: Connection, mark: Process) -> Plan:
     """WEB_SHOP_TO_CRM: creates the web shop's customers in the CRM, remembers which it refused, and runs `mark` behind
     all of them, whether some failed or none."""
-    how = {
-        "type": TaskType.RUN_INTEGRATION,
-        "integration": str(mark.public_id),
-        "parent_data": ParentData.ALL,
-        "use_variables": True,
-    }
     return Plan(
         process="WEB_SHOP_TO_CRM",
         source=_web_shop(crm),
@@ -189,8 +183,8 @@ def web_shop_plan(crm: Connection, mark: Process) -> Plan:
         tasks=(
             _script("RESET_FAILED_RECORDS", Stage.INTEGRATION_PRE, RESET_FAILED),
             _script("UPDATE_FAILED_RECORDS", Stage.DOCUMENT_POST_FAILURE, COLLECT_FAILED),
-            Task(name="MARK_THOSE_THAT_ARRIVED_S", stage=Stage.INTEGRATION_POST_SUCCESS, **how),
-            Task(name="MARK_THOSE_THAT_ARRIVED_F", stage=Stage.INTEGRATION_POST_FAILURE, **how),
+            _child("MARK_THOSE_THAT_ARRIVED_S", Stage.INTEGRATION_POST_SUCCESS, mark),
+            _child("MARK_THOSE_THAT_ARRIVED_F", Stage.INTEGRATION_POST_FAILURE, mark),
         ),
         lines=(
             Line(
@@ -219,6 +213,17 @@ def _web_shop(crm: Connection) -> SourceSpec:
 
 def _script(name: str, stage: Stage, text: str) -> Task:
     return Task(name=name, type=TaskType.RUN_SCRIPT, stage=stage, script=text)
+
+
+def _child(name: str, stage: Stage, process: Process) -> Task:
+    return Task(
+        name=name,
+        type=TaskType.RUN_INTEGRATION,
+        stage=stage,
+        integration=str(process.public_id),
+        parent_data=ParentData.ALL,
+        use_variables=True,
+    )
 
 
 def _file(columns: tuple[str, ...]) -> SourceSpec:
