@@ -1,5 +1,6 @@
 """Connections: named settings and secrets for one outside system, made from a connector."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db import IntegrityError, transaction
+from django.db.models import TextField
+from django.db.models.functions import Cast
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -25,6 +28,8 @@ from integrations.models import Connection, Process, ProcessVersion, Run
 from integrations.runs.connections import opened
 
 DOTS = "••••••"
+NAMES_A_CONNECTION = re.compile(r'"(?:\w+_)?connection": ?"([0-9a-f-]{36})"')
+"""A connection in the text of a plan: of its source, its destination, a task, or whatever else has one."""
 TAKEN = "A connection of this name was made a moment ago. Choose another name."
 
 
@@ -215,18 +220,18 @@ def _users_of(connection: Connection) -> list[Process]:
 
 
 def _users() -> dict[str, list[Process]]:
-    """Give by connection the processes that name it now, or have a run under way that does."""
+    """Give by connection the processes that name it anywhere now, or have a run under way that does."""
     running = ProcessVersion.objects.filter(pk__in=Run.objects.unfinished().values("version"))
     naming: dict[str, set[int]] = defaultdict(set)
     for plans, process, plan in (
         (Process.objects.all(), "pk", "draft"),
         (ProcessVersion.objects.that_are_newest() | running, "process", "plan_json"),
     ):
-        for end in ("source", "destination"):
-            for key, pk in plans.values_list(f"{plan}__{end}__connection", process):
+        for text, pk in plans.annotate(text=Cast(plan, TextField())).values_list("text", process):
+            for key in NAMES_A_CONNECTION.findall(text):
                 naming[key].add(pk)
     known = {process.pk: process for process in Process.objects.defer("draft", "target_profile")}
-    return {key: [known[pk] for pk in known if pk in pks] for key, pks in naming.items() if key}
+    return {key: [known[pk] for pk in known if pk in pks] for key, pks in naming.items()}
 
 
 def _page(

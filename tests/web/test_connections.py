@@ -9,6 +9,7 @@ from django.urls import reverse
 from django_scopes import scope
 
 from accounts.models import AuditEntry, Company, User
+from integrations.engine.plan import Stage, Task, TaskType
 from integrations.models import Connection
 from tests import factories
 from tests.web.defining import make_database, said, sql_connection
@@ -168,6 +169,21 @@ def test_a_used_connection_is_not_deleted_and_its_users_are_named(
     assert "CRM is used by CUSTOMERS_TO_CRM" in said(response)
     with scope(company=company):
         assert Connection.objects.exists()
+
+
+def test_a_connection_that_only_a_task_names_is_used(
+    client: Client, dora: User, company: Company, crm: Connection
+) -> None:
+    other = factories.make_connection(company, "Other", system="sqlite", path="")
+    task = Task(
+        name="ASK", type=TaskType.RUN_SQL, stage=Stage.INTEGRATION_PRE, connection=str(other.public_id), statement="x"
+    )
+    factories.make_process(company, factories.make_plan(crm, tasks=(task,)))
+    client.force_login(dora)
+
+    assert "CUSTOMERS_TO_CRM" in client.get(reverse("connection", args=[other.public_id])).content.decode()
+    response = client.post(reverse("connection-delete", args=[other.public_id]), follow=True)
+    assert "Other is used by CUSTOMERS_TO_CRM" in said(response)
 
 
 def test_a_connection_that_only_an_older_version_names_can_be_deleted(
