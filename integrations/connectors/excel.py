@@ -136,16 +136,17 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     """
     book = Workbook(write_only=True)
     page = book.create_sheet(sheet[:SHEET_NAME_CHARS])
-    page.append([_cell(page, name) for name in columns])
+    page.append([cell_of(page, name) for name in columns])
     written = 0
     for row in rows:
-        page.append([_cell(page, value) for value in row])
+        page.append([cell_of(page, value) for value in row])
         written += 1
     book.save(path)
     return written
 
 
-def _cell(page: Any, value: Any) -> Any:
+def cell_of(page: Any, value: Any) -> Any:
+    """Give the cell of a value on a page that is being written."""
     if not isinstance(value, str):
         return value
     fitting = ILLEGAL_CHARACTERS_RE.sub("�", value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

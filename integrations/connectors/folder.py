@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from integrations.connectors.places import allowed_path, lies_within
+from integrations.connectors.outputs import IN_FOLDER
+from integrations.connectors.places import HIDDEN, folder_of, lies_within
 from integrations.connectors.spec import Connector, FileDoor, FoundFile, Opened, Setting, Tested
 from integrations.engine.errors import AdministratorError, DefinitionError, SourceError, WaybillError
 
@@ -31,13 +32,14 @@ def find(opened: Opened, pattern: str) -> list[FoundFile]:
 
 def _matching(opened: Opened, pattern: str) -> tuple[list[FoundFile], list[str]]:
     """Give the matching files, and the names of the folders that match as well."""
-    folder = _folder(opened)
+    folder = folder_of(opened)
     found: list[FoundFile] = []
     folders: list[str] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not fnmatch.fnmatch(entry.name, pattern):
+                # What a run of this product is still making is nobody's file yet.
+                if entry.name.startswith(HIDDEN) or not fnmatch.fnmatch(entry.name, pattern):
                     continue
                 if not entry.is_file():
                     folders += [entry.name] if entry.is_dir() else []
@@ -80,23 +82,14 @@ def test(opened: Opened) -> Tested:
     return Tested(ok=True, sentence=sentence, checks=(("Read the folder", True, sentence),))
 
 
-def _folder(opened: Opened) -> Path:
-    path = allowed_path(str(opened.settings.get("path") or ""), opened.folders)
-    if not path.is_dir():
-        raise DefinitionError(
-            f"There is no folder “{path}” on the server. Correct the path of the connection {opened.name}.",
-            code="folder.missing",
-        )
-    return path
-
-
 CONNECTOR = Connector(
     key="folder",
     title="Server folder",
-    summary="A folder on this server from which sources fetch their files.",
+    summary="A folder on this server, from which sources fetch their files and where destinations put theirs.",
     settings=(
         Setting(name="path", label="Folder", required=True, is_path=True, help="The full path, as the server sees it."),
     ),
     test=test,
+    destinations=(IN_FOLDER,),
     file_door=FileDoor(title="Server folder", find=find, open=open_file),
 )

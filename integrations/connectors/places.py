@@ -3,7 +3,22 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from integrations.connectors.spec import Opened
 from integrations.engine.errors import AdministratorError, DefinitionError
+
+HIDDEN = ".waybill-"
+"""How the name of a file begins that is still being made. Sources do not see it."""
+
+
+def folder_of(opened: Opened) -> Path:
+    """Give the folder of a connection, links resolved. Raises `WaybillError` where it is not there or not allowed."""
+    path = allowed_path(str(opened.settings.get("path") or ""), opened.folders)
+    if not path.is_dir():
+        raise DefinitionError(
+            f"There is no folder “{path}” on the server. Correct the path of the connection {opened.name}.",
+            code="folder.missing",
+        )
+    return path
 
 
 def allowed_path(text: str, folders: Sequence[Path]) -> Path:

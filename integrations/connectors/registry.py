@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 
-from integrations.connectors import delimited, excel, folder, http_json, sql
+from integrations.connectors import delimited, excel, folder, http_json, outputs, sql
 from integrations.connectors.spec import Connector, DestinationKind, SourceKind
 from integrations.engine.errors import DefinitionError
 
 FILES = Connector(
     key="files",
     title="Files",
-    summary="Files that come with a run, or through the door of another connection.",
+    summary="Files that come with a run, through the door of another connection, or are kept for download.",
     sources=(delimited.KIND, excel.KIND),
+    destinations=(outputs.FOR_DOWNLOAD,),
 )
 CONNECTORS: Mapping[str, Connector] = {
     connector.key: connector for connector in (FILES, folder.CONNECTOR, sql.CONNECTOR, http_json.CONNECTOR)

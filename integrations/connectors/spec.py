@@ -4,13 +4,13 @@ The connection form, the process editor and the runs are built from this; nothin
 A new connector is one module with a `CONNECTOR`, one line in `registry.py`, one test and one README row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
-from integrations.engine.plan import DestinationSpec, Line, SourceSpec, ValueType
+from integrations.engine.plan import DestinationSpec, Line, SourceSpec, ValueType, WriteMode
 from integrations.engine.ports import Destination, Source
 
 
@@ -42,6 +42,8 @@ class Setting:
     """It is a path on the server, which has to lie in a folder that the installation opens to connections."""
     only_with: tuple[str, str] | None = None
     """The choice and its value that it belongs to: with another value nobody need see it."""
+    read: Callable[[str], Sequence[str]] | None = None
+    """Gives what is to be said of a text that was entered. Raises `DefinitionError` with what is wrong with it."""
 
     @property
     def secret(self) -> bool:
@@ -150,8 +152,45 @@ class SourceKind:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Output:
+    """A file that a run makes, as it is remembered: `temporary` is the full path it was about to be placed from."""
+
+    name: str
+    temporary: str = ""
+    is_placed: bool = False
+    is_kept: bool = False
+    size_bytes: int | None = None
+    sha256: str = ""
+
+
+class Workspace(Protocol):
+    """Where a run makes files, known to whoever continues it. What writes raises `Fenced` once another worker does."""
+
+    folder: Path
+    """The run's own, seen by all machines; it may not exist yet, and is removed when the run has ended."""
+    locks: Path
+    """The same for all runs."""
+    token: str
+    epoch: int
+
+    def named(self, pattern: str) -> str:
+        """Fill in the name of a file, with the variables as they are now."""
+
+    def outputs(self) -> Mapping[int, Output]:
+        """Give what is remembered of the files, by the number of their line."""
+
+    def note(self, number: int, output: Output) -> None: ...
+
+    def keep(self, number: int, output: Output, path: Path) -> None:
+        """Keep a file with the run, for download. `path` itself may be removed then."""
+
+    def delivered(self) -> Sequence[tuple[int, int]]:
+        """Give every segment of the ledger that delivered something, with the epoch that it was written under."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DestinationContext:
-    """What a destination gets to open: its spec, the plan's lines and its connection.
+    """What a destination gets to open: its spec, the plan's lines and its connection, and where it may make files.
 
     `is_over` says whether the run should end: one that sends for long then answers for what it has sent so far.
     `concurrency` is how many documents may be under way at once; 0 leaves that to the connection.
@@ -162,17 +201,27 @@ class DestinationContext:
     opened: Opened
     is_over: Callable[[], bool] = lambda: False
     concurrency: int = 0
+    workspace: Workspace | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DestinationKind:
-    """A way to deliver. `targets` lists what lines may write to, asked of the real system."""
+    """A way to deliver. `targets` lists what lines may write to, asked of the real system.
+
+    `modes` are what a line may do there; where that is one, nobody is asked. `target_label` and `target_help` say what
+    a target is. `complaints` gives what keeps options and lines from being used, in whole sentences.
+    """
 
     key: str
     title: str
     open: Callable[[DestinationContext], Destination]
     targets: Callable[[Opened], Sequence[Target]] | None = None
     settings: tuple[Setting, ...] = ()
+    needs_connection: bool = True
+    modes: tuple[WriteMode, ...] = tuple(WriteMode)
+    target_label: str = "Target"
+    target_help: str = ""
+    complaints: Callable[[Mapping[str, Any], Sequence[Line]], Iterable[str]] = lambda options, lines: ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from integrations.engine.mapping import Mapper, joined, part, withdraw
 from integrations.engine.order import order_of
 from integrations.engine.plan import DOCUMENT_STAGES, STAYS_INSIDE, NoData, Plan, Stage
 from integrations.engine.ports import (
+    Completing,
     Destination,
     Journal,
     Position,
@@ -221,12 +222,31 @@ class _Execution:
         """Let the last tasks follow. What was not attempted is held by the row itself when the run ends."""
         if outcome.status is OutcomeStatus.HANDED_BACK or not self._tasks_follow:
             return outcome
+        outcome = self._completed(outcome)
         if outcome.status is not OutcomeStatus.CANCELLED:
             is_well = outcome.status is OutcomeStatus.COMPLETED
             outcome = self._after(
                 Stage.INTEGRATION_POST_SUCCESS if is_well else Stage.INTEGRATION_POST_FAILURE, outcome
             )
         outcome = self._after(Stage.INTEGRATION_POST_ALWAYS, outcome)
+        return outcome
+
+    def _completed(self, outcome: Outcome) -> Outcome:
+        """Let a destination complete what shows at the end only. Where it cannot, the run has failed."""
+        if not isinstance(self._destination, Completing):
+            return outcome
+        whole = outcome.status in (OutcomeStatus.COMPLETED, OutcomeStatus.COMPLETED_WITH_ERRORS)
+        failpoint("execute.before_complete")
+        try:
+            for sentence in self._destination.complete(whole=whole):
+                self._journal.log("info", sentence, stage="deliver")
+        except Fenced:
+            raise
+        except WaybillError as error:
+            sentence = f"{error.sentence} {outcome.sentence}".strip()
+            status = outcome.status if outcome.status is OutcomeStatus.CANCELLED else OutcomeStatus.FAILED
+            return Outcome(status=status, sentence=sentence, code=error.code)
+        failpoint("execute.after_complete")
         return outcome
 
     def _before(self, stage: Stage) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from integrations.engine.batch import Bucket, Delivery, Document, MappedBatch, Problem, Row, RowBatch
 from integrations.engine.plan import Stage
@@ -71,6 +71,18 @@ class Destination(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """A destination where documents show together, once no more of them come: a file that is placed at the end."""
+
+    def complete(self, *, whole: bool) -> Sequence[str]:
+        """Let everything show that the ledger calls delivered, exactly once however often this is asked, and give
+        sentences about it for the log. `whole` is False when the run ended before everything was attempted.
+
+        Called before the tasks behind everything, also when nothing was ever delivered. Raises `WaybillError`.
+        """
 
 
 @dataclass(frozen=True, slots=True)

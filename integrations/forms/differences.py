@@ -90,8 +90,10 @@ def _keys(old: Plan, new: Plan) -> Iterator[str]:
 def _target(old: Plan, new: Plan) -> Iterator[str]:
     if old.destination.connection != new.destination.connection or old.destination.kind != new.destination.kind:
         yield "Destination: another connection"
-    if dict(old.destination.options) != dict(new.destination.options):
-        yield "Destination: options changed"
+    if old.destination.kind == new.destination.kind:
+        for name in sorted({*old.destination.options, *new.destination.options}):
+            if old.destination.options.get(name) != new.destination.options.get(name):
+                yield f"Destination: {name.replace('_', ' ')} changed"
     before, after = ({line.name: line for line in plan.lines} for plan in (old, new))
     yield from (f"{called(name)} added" for name in after if name not in before)
     yield from (f"{called(name)} removed" for name in before if name not in after)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from integrations.engine.plan import ColumnType, Plan
-from integrations.engine.variables import mentioned
+from integrations.engine.variables import IN_TEXT, mentioned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,8 @@ def _of_the_source(plan: Plan) -> Iterator[Mention]:
 
 def _of_lines(plan: Plan) -> Iterator[Mention]:
     for number, line in enumerate(plan.lines, start=1):
+        for name in sorted(set(IN_TEXT.findall(line.target))):
+            yield Mention(name=name, words=f"the target of line {line.name}", tab="target", line=number)
         for item in line.fields:
             if item.column_type in (ColumnType.CALCULATION, ColumnType.GLOBAL_VARIABLE):
                 kind = "calculation" if item.column_type is ColumnType.CALCULATION else "mapping"

@@ -94,6 +94,7 @@ def problems_of(plan: Plan, around: Surroundings) -> list[Problem]:
         *_unknown_variables(plan, around, "source"),
         *_target(plan, around),
         *_lines(plan, around),
+        *_unknown_variables(plan, around, "target"),
         *_unknown_variables(plan, around, "integration"),
         *_tasks(plan, around),
         *_unknown_variables(plan, around, "tasks"),
@@ -189,28 +190,35 @@ def _format_complaint(kind: ValueType, form: str) -> str:
 def _target(plan: Plan, around: Surroundings) -> Iterator[Problem]:
     destination = plan.destination
     kind = around.destinations.get(destination.kind)
-    if kind is None or not destination.connection:
+    if kind is None or (kind.needs_connection and not destination.connection):
         yield Problem(sentence="No connection is chosen for the destination.", tab="target")
         return
-    if destination.connection not in around.connections:
+    if kind.needs_connection and destination.connection not in around.connections:
         yield Problem(sentence="The connection of the destination no longer exists. Choose another one.", tab="target")
     for setting in kind.settings:
         if setting.required and destination.options.get(setting.name) in (None, ""):
             yield Problem(sentence=f"{setting.label} of the destination is empty.", tab="target")
+    for sentence in kind.complaints(destination.options, plan.lines):
+        yield Problem(sentence=sentence, tab="target")
     if not plan.lines:
         yield Problem(sentence="There is no line: nothing would be sent. Add one.", tab="target")
 
 
 def _lines(plan: Plan, around: Surroundings) -> Iterator[Problem]:
     names = [column.name for column in plan.source.columns]
+    kind = around.destinations.get(plan.destination.kind)
     seen: set[str] = set()
     for number, line in enumerate(plan.lines, start=1):
         if line.name in seen:
             yield Problem(sentence=f"Two lines are named {line.name}. Rename one.", tab="target", line=number)
         seen.add(line.name)
         if not line.target:
-            yield Problem(sentence=f"{called(line.name)} has no target.", tab="target", line=number)
+            what = kind.target_label.lower() if kind else "target"
+            yield Problem(sentence=f"{called(line.name)} has no {what}.", tab="target", line=number)
             continue
+        if kind and line.mode not in kind.modes:
+            sentence = f"{called(line.name)} says {line.mode}, which its destination does not do. Save the Target tab."
+            yield Problem(sentence=sentence, tab="target", line=number)
         fields = around.targets.get(line.target)
         if around.targets and fields is None:
             sentence = f"Target {line.target} of {called(line.name, 'line')} is not found at the destination."

@@ -1,13 +1,15 @@
 """What a designer may say of a process: its details, source, destination, lines and options."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
 
 from integrations.connectors.spec import DestinationKind, Setting, SourceKind, TargetField
+from integrations.engine.errors import DefinitionError
 from integrations.engine.plan import (
     Column,
     DestinationSpec,
@@ -252,6 +254,17 @@ class SampleForm(PlainForm):
         return file
 
 
+@dataclass(frozen=True, kw_only=True)
+class OptionGroup:
+    """Options that are shown together, each with what is told of it. `only` is the value that the choice `only_with`
+    has to have; empty: always."""
+
+    only_with: str
+    only: str
+    title: str
+    fields: list[tuple[forms.BoundField, Sequence[str]]]
+
+
 class DestinationForm(PlainForm):
     """Where documents go: a connection together with one of its kinds of destination, and that kind's options."""
 
@@ -266,11 +279,12 @@ class DestinationForm(PlainForm):
         kind: DestinationKind | None,
         **kwargs: Any,
     ) -> None:
-        self.spec = spec
+        self.spec, self.kind = spec, kind
         self.asked = kind.settings if kind else ()
         values = {s.name: spec.options.get(s.name, s.default) for s in self.asked}
         initial = {option(name): value for name, value in values.items()}
-        initial["destination"] = f"{spec.kind}@{spec.connection}" if spec.connection else ""
+        is_chosen = spec.connection or (kind and not kind.needs_connection)
+        initial["destination"] = f"{spec.kind}@{spec.connection}" if is_chosen else ""
         super().__init__(*args, initial=initial | kwargs.pop("initial", {}), **kwargs)
         choice(self, "destination").choices = [("", "Not chosen yet"), *destinations]
         for setting in self.asked:
@@ -278,8 +292,40 @@ class DestinationForm(PlainForm):
         self.speak()
 
     @property
-    def option_fields(self) -> list[forms.BoundField]:
-        return [self[option(setting.name)] for setting in self.asked]
+    def option_groups(self) -> list["OptionGroup"]:
+        """The options as they are asked for, in groups that belong to one choice."""
+        return [
+            OptionGroup(
+                only_with=option(only[0]) if only else "",
+                only=only[1] if only else "",
+                title=next((dict(s.choices)[only[1]] for s in self.asked if s.name == only[0]), "") if only else "",
+                fields=[(self[option(setting.name)], self._told(setting)) for setting in settings],
+            )
+            for only, settings in groupby(self.asked, lambda setting: setting.only_with)
+        ]
+
+    def _told(self, setting: Setting) -> Sequence[str]:
+        """What is to be said of a text that is stored."""
+        text = str(self.spec.options.get(setting.name) or "")
+        if setting.read is None or not text:
+            return ()
+        try:
+            return setting.read(text)
+        except DefinitionError:
+            # Listed among what is missing.
+            return ()
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if given.get("destination") and destination_spec(given["destination"]).kind == self.spec.kind:
+            for setting in self.asked:
+                text = str(given.get(option(setting.name)) or "")
+                if setting.read is not None and text:
+                    try:
+                        setting.read(text)
+                    except DefinitionError as error:
+                        self.add_error(option(setting.name), error.sentence)
+        return given
 
     def result(self) -> DestinationSpec:
         """The destination after validation; options of another kind are dropped."""
@@ -304,9 +350,23 @@ class LineForm(PlainForm):
     mode = forms.ChoiceField(choices=MODES, label="Write mode")
     keys = forms.MultipleChoiceField(required=False, label="Key targets", widget=forms.CheckboxSelectMultiple)
 
-    def __init__(self, *args: Any, lines: Sequence[Line], targets: Mapping[str, Sequence[TargetField]], **kwargs: Any):
+    def __init__(
+        self,
+        *args: Any,
+        lines: Sequence[Line],
+        targets: Mapping[str, Sequence[TargetField]],
+        kind: DestinationKind | None,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
         self.lines, self.targets = lines, targets
+        self.modes = kind.modes if kind else tuple(WriteMode)
+        choice(self, "mode").choices = [(word, label) for word, label in MODES if word in self.modes]
+        if kind:
+            self.fields["target"].label, self.fields["target"].help_text = kind.target_label, kind.target_help
+        if not self.asks_how:
+            for name in ("mode", "keys"):
+                self.fields[name].required = False
         if targets:
             offered = [("", "Choose a target"), *((name, name) for name in targets)]
             stored = self.initial.get("target")
@@ -315,6 +375,11 @@ class LineForm(PlainForm):
             self.fields["target"] = forms.ChoiceField(required=False, label="Target", choices=offered)
         choice(self, "keys").choices = [(name, name) for name in self._key_names()]
         self.speak()
+
+    @property
+    def asks_how(self) -> bool:
+        """False where a line can do one thing only, for which it need find no record."""
+        return self.modes != (WriteMode.INSERT,)
 
     def _key_names(self) -> list[str]:
         """Fields of the target, or where it does not list them, those that are mapped; kept keys stay on offer."""
@@ -343,6 +408,8 @@ class LineForm(PlainForm):
             names = {item.name for item in fields}
             keys = tuple(item.name for item in fields if item.key) or tuple(key for key in keys if key in names)
         name = given["name"] or given["target"] or "Line"
+        if not self.asks_how:
+            return replace(before, name=name, target=given["target"], mode=self.modes[0], keys=())
         return replace(before, name=name, target=given["target"], mode=WriteMode(given["mode"]), keys=keys)
 
 
@@ -364,7 +431,13 @@ class BaseLineForms(_LineForms):
 LineForms: Any = forms.formset_factory(LineForm, formset=BaseLineForms, extra=0, max_num=50, absolute_max=50)
 
 
-def line_forms(lines: Sequence[Line], targets: Mapping[str, Sequence[TargetField]], data: Any = None) -> BaseLineForms:
+def line_forms(
+    lines: Sequence[Line],
+    targets: Mapping[str, Sequence[TargetField]],
+    data: Any = None,
+    *,
+    kind: DestinationKind | None = None,
+) -> BaseLineForms:
     """The lines of a draft as forms, in their sequence."""
     initial = [
         {"was": line.name, "name": line.name, "target": line.target, "mode": line.mode.value, "keys": list(line.keys)}
@@ -374,7 +447,7 @@ def line_forms(lines: Sequence[Line], targets: Mapping[str, Sequence[TargetField
         data,
         initial=initial,
         prefix="lines",
-        form_kwargs={"lines": lines, "targets": targets, "empty_permitted": False},
+        form_kwargs={"lines": lines, "targets": targets, "kind": kind, "empty_permitted": False},
     )
     return formset
 

@@ -31,15 +31,19 @@ def connections_for(kind: SourceKind) -> list[Connection]:
 
 
 def destination_choices() -> list[tuple[str, str]]:
-    """Every connection that can be written to, with each of its kinds: (“kind@connection”, words)."""
+    """Every connection that can be written to, with each of its kinds, and the kinds that need none:
+    (“kind@connection”, words)."""
     choices = []
     for connection in Connection.objects.all():
         connector = CONNECTORS.get(connection.connector)
-        kinds = connector.destinations if connector else ()
+        kinds = [kind for kind in connector.destinations if kind.needs_connection] if connector else []
         for kind in kinds:
             words = connection.name if len(kinds) == 1 else f"{connection.name}: {kind.title}"
             choices.append((f"{kind.key}@{connection.public_id}", words))
-    return choices
+    return [
+        *choices,
+        *((f"{kind.key}@", kind.title) for kind in destination_kinds().values() if not kind.needs_connection),
+    ]
 
 
 def surroundings_of(process: Process) -> Surroundings:

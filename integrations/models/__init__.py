@@ -3,6 +3,7 @@
 from integrations.models.connection import Connection
 from integrations.models.heartbeat import Heartbeat
 from integrations.models.ledger import DocumentOutcome, LedgerSegment, LogEntry, StageEntry, TaskDeed
+from integrations.models.output_file import OutputFile
 from integrations.models.process import Process, ProcessVersion
 from integrations.models.run import Run, RunStatus
 from integrations.models.stored_file import StoredFile
@@ -16,6 +17,7 @@ __all__ = [
     "Heartbeat",
     "LedgerSegment",
     "LogEntry",
+    "OutputFile",
     "Process",
     "ProcessVersion",
     "Run",

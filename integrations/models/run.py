@@ -302,6 +302,8 @@ class Run(CompanyOwned):
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     source_file = models.ForeignKey(StoredFile, on_delete=models.PROTECT, null=True, related_name="runs")
     """The pinned source: the upload itself, or the spooled rows of a query or folder file."""
+    source_was_fetched = models.BooleanField(default=False)
+    """True where the file lay behind the connection of the source, under the same name."""
     has_parents_rows = models.BooleanField(default=False)
     """True for a child that was given rows of its parent: `source_file` is their spool, whatever the plan's source."""
 

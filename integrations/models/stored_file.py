@@ -1,4 +1,4 @@
-"""A file that came in, kept by the hash of its content: two files of one name can never mix."""
+"""A file that came in or that a run made, kept by the hash of its content: two files of one name can never mix."""
 
 import uuid
 from typing import ClassVar
@@ -11,7 +11,7 @@ from accounts.scoping import CompanyOwned
 
 
 class StoredFile(CompanyOwned):
-    """One upload (or one spooled reading). The bytes lie in the file store under their SHA-256 and never change."""
+    """One upload, one spooled reading, one output. The bytes lie in the file store under their SHA-256 and never change."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=255)

@@ -4,8 +4,10 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from accounts.keys import CannotOpen
+from integrations.connectors.registry import destination_kind
 from integrations.connectors.spec import Opened
 from integrations.engine.errors import AdministratorError, DefinitionError
+from integrations.engine.plan import DestinationSpec
 from integrations.models import Connection
 
 
@@ -26,6 +28,14 @@ def opened(connection: Connection) -> Opened:
         folders=tuple(settings.FOLDERS),
         allow_nets=tuple(settings.ALLOW_NETS),
     )
+
+
+def opened_for(spec: DestinationSpec) -> Opened:
+    """Open what a destination is reached by: its connection, or nothing where its kind needs none."""
+    kind = destination_kind(spec.kind)
+    if kind.needs_connection:
+        return opened(connection_of(spec.connection))
+    return Opened(public_id="", name=kind.title, settings={})
 
 
 def connection_of(public_id: str) -> Connection:

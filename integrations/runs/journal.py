@@ -27,6 +27,7 @@ from integrations.models import (
     DocumentOutcome,
     LedgerSegment,
     LogEntry,
+    OutputFile,
     Process,
     Run,
     RunStatus,
@@ -197,6 +198,14 @@ class RunJournal:
         """Write that what a task had begun was not done for sure: whoever continues may do it."""
         with self._deeds():
             TaskDeed.objects.filter(run=self._run, place=place).delete()
+
+    def output(self, number: int, **fields: Any) -> None:
+        """Write where the file of a line is on its way, under the fence."""
+        with self._writing():
+            self._hold_or_drop(Run.objects.beat(self._run.pk, self._lease.epoch))
+            OutputFile.objects.update_or_create(
+                company=self._run.company, run=self._run, number=number, defaults=fields
+            )
 
     def finish(self, *, status: str, reason: str, code: str) -> None:
         """End the run. One that calls itself complete while its buckets do not add up is Failed, `unbalanced`."""

@@ -41,11 +41,12 @@ from integrations.models import Process, Run, RunStatus
 from integrations.models.ledger import HANDOVER
 from integrations.models.vault import vault_of
 from integrations.runs.claims import Came, Claim, claim_next
-from integrations.runs.connections import connection_of, opened
+from integrations.runs.connections import opened_for
 from integrations.runs.drain import is_draining, wait_for_drain
 from integrations.runs.health import this_worker
 from integrations.runs.journal import Deadline, RunJournal
 from integrations.runs.lease import Lease
+from integrations.runs.outputs import RunWorkspace, clear
 from integrations.runs.pin import SourceInTime, open_pinned
 from integrations.runs.redaction import Redactor
 from integrations.runs.secure_values import Opening
@@ -169,7 +170,8 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
     inputs = Inputs(variables=variables, tables=tables_of(run.tables), started_at=started_at)
     with ExitStack() as closing:
         look_up = _look_up(run, journal)
-        destination = _open_destination(plan, journal, look_up)
+        workspace = RunWorkspace(run, lease.epoch, journal, variables, started_at)
+        destination = _open_destination(plan, partial(_context, plan, journal, workspace), journal, look_up)
         closing.callback(destination.close)
         if variables.hold_secure_values:
             destination = Opening(destination, variables)
@@ -259,26 +261,29 @@ def _look_up(run: Run, journal: RunJournal) -> Callable[[], None]:
     return look_up
 
 
-def _open_destination(plan: Plan, journal: RunJournal, look_up: Callable[[], None]) -> Destination:
+def _open_destination(
+    plan: Plan, context: Callable[[], DestinationContext], journal: RunJournal, look_up: Callable[[], None]
+) -> Destination:
     """Open the destination; one that does not answer is asked again, as it would be during the delivery."""
     kind = destination_kind(plan.destination.kind)
     for attempt in range(1, ATTEMPTS):
         try:
-            return kind.open(_context(plan, journal))
+            return kind.open(context())
         except TransientError as fault:
             journal.log("warning", f"Attempt {attempt} of {ATTEMPTS}: {fault.sentence}")
             wait_for_drain(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
             look_up()
-    return kind.open(_context(plan, journal))
+    return kind.open(context())
 
 
-def _context(plan: Plan, journal: RunJournal) -> DestinationContext:
+def _context(plan: Plan, journal: RunJournal, workspace: RunWorkspace) -> DestinationContext:
     return DestinationContext(
         spec=plan.destination,
         lines=plan.lines,
-        opened=opened(connection_of(plan.destination.connection)),
+        opened=opened_for(plan.destination),
         is_over=lambda: journal.told_to_stop() is not None or bool(journal.overdue()),
         concurrency=plan.options.concurrency,
+        workspace=workspace,
     )
 
 
@@ -307,5 +312,6 @@ def _settle_outcome(run: Run, journal: RunJournal, outcome: Outcome) -> None:
         journal.hand_back(yielded=not is_draining())
     else:
         journal.finish(status=ENDS[outcome.status], reason=outcome.sentence, code=outcome.code)
+        clear(run)
     failpoint("perform.finished")
     log.info("run %s: %s %s", run.number, outcome.status, outcome.code)

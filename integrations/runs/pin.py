@@ -73,7 +73,7 @@ def open_pinned(
         return SpooledSource(path_of(run.source_file))
     kind = source_kind(spec.kind)
     if kind.takes_file:
-        file = run.source_file or _record(run, journal, _fetched(run, spec, kind, look_up, values))
+        file = run.source_file or _record(run, journal, _fetched(run, spec, kind, look_up, values), fetched=True)
         return kind.open(SourceContext(spec=spec, file=path_of(file), file_name=file.name, look_up=look_up))
     if kind.repeatable:
         return kind.open(_context(spec, values))
@@ -82,9 +82,9 @@ def open_pinned(
     return SpooledSource(path_of(spool))
 
 
-def _record(run: Run, journal: RunJournal, file: StoredFile) -> StoredFile:
-    journal.note(source_file=file)
-    run.source_file = file
+def _record(run: Run, journal: RunJournal, file: StoredFile, *, fetched: bool = False) -> StoredFile:
+    journal.note(source_file=file, source_was_fetched=fetched)
+    run.source_file, run.source_was_fetched = file, fetched
     return file
 
 

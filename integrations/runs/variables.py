@@ -13,7 +13,7 @@ from accounts.models import Company
 from integrations.engine.errors import DefinitionError
 from integrations.engine.plan import ColumnType, Keep, Plan
 from integrations.engine.secure import Vault, is_handle
-from integrations.engine.variables import Variables, mentioned, text_of
+from integrations.engine.variables import IN_TEXT, Variables, mentioned, text_of
 from integrations.models import GlobalVariable, Process, Run, RunStatus
 from integrations.models.vault import vault_of
 
@@ -72,6 +72,7 @@ def places(plan: Plan) -> list[tuple[str, str]]:
     """Give every text of `plan` that may name a variable, with the words for where it stands."""
     found = [(f"The {option} of the source", " ".join(names)) for option, names in plan.source.named.items()]
     for line in plan.lines:
+        found.append((f"The target of line {line.name}", " ".join(IN_TEXT.findall(line.target))))
         found.append((f"The restriction of line {line.name}", line.restriction))
         found += [
             (f"The {MAPPED[f.column_type]} of {f.target}", f.value) for f in line.fields if f.column_type in MAPPED

@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from integrations.runs.files import sweep
 from integrations.runs.health import CLOCK, CRON, beat, leave
+from integrations.runs.outputs import clear_left
 from integrations.runs.rescue import rescue
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ def every_minute() -> None:
     beat(CRON)
     rescue()
     sweep()
+    clear_left()
 
 
 def due_since(last: datetime, now: datetime) -> list[str]:

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
+from integrations.connectors.spec import DestinationKind
 from integrations.engine.errors import WaybillError
-from integrations.engine.plan import Line, Plan
+from integrations.engine.plan import Line, Plan, WriteMode
 from integrations.forms.process import BaseLineForms, DestinationForm, line_forms
 from integrations.forms.surroundings import destination_choices, destination_kinds, profile, targets_of
 from integrations.models import Process
@@ -36,12 +37,13 @@ def save_target(request: Request, public_id: UUID) -> HttpResponse:
     draft = process.drafted
     kind = destination_kinds().get(draft.destination.kind)
     form = DestinationForm(request.POST, destinations=destination_choices(), spec=draft.destination, kind=kind)
-    lines = line_forms(draft.lines, targets_of(process), request.POST)
+    lines = line_forms(draft.lines, targets_of(process), request.POST, kind=kind)
     if not (form.is_valid() and lines.is_valid()):
         return _target_page(request, process, form=form, lines=lines, status=422)
     destination = form.result()
     action = request.POST.get("do", "")
-    plan = replace(draft, destination=destination, lines=_arranged(lines.lines(), action))
+    chosen = destination_kinds().get(destination.kind)
+    plan = replace(draft, destination=destination, lines=_fitting(_arranged(lines.lines(), action), chosen))
     fields: dict[str, Any] = {}
     elsewhere = (destination.kind, destination.connection) != (draft.destination.kind, draft.destination.connection)
     if elsewhere or action == "read":
@@ -82,6 +84,15 @@ def _arranged(lines: Sequence[Line], action: str) -> tuple[Line, ...]:
     return tuple(arranged)
 
 
+def _fitting(lines: Sequence[Line], kind: DestinationKind | None) -> tuple[Line, ...]:
+    """Let every line do what the destination can do; one that finds no records needs no keys."""
+    if kind is None:
+        return tuple(lines)
+    only_new = kind.modes == (WriteMode.INSERT,)
+    fitting = [line if line.mode in kind.modes else replace(line, mode=kind.modes[0]) for line in lines]
+    return tuple(replace(line, keys=()) if only_new else line for line in fitting)
+
+
 def _free_name(taken: set[str]) -> str:
     return next(name for number in range(1, len(taken) + 2) if (name := f"Line {number}") not in taken)
 
@@ -105,7 +116,7 @@ def _target_page(
         destinations=destination_choices(), spec=draft.destination, kind=kind, initial={"revision": process.revision}
     )
     targets = targets_of(process)
-    lines = lines or line_forms(draft.lines, targets)
+    lines = lines or line_forms(draft.lines, targets, kind=kind)
     context = frame(
         request,
         process,

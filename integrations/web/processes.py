@@ -129,10 +129,11 @@ def _source_words(plan: Plan, kinds: "dict[str, SourceKind] | Any", names: dict[
 
 
 def _destination_words(plan: Plan, kinds: "dict[str, DestinationKind] | Any", names: dict[str, str]) -> str:
-    if plan.destination.kind not in kinds or not plan.destination.connection:
+    kind = kinds.get(plan.destination.kind)
+    if kind is None or (kind.needs_connection and not plan.destination.connection):
         return "No destination"
     targets = ", ".join(line.target for line in plan.lines if line.target)
-    name = names.get(plan.destination.connection, "a deleted connection")
+    name = names.get(plan.destination.connection, "a deleted connection") if kind.needs_connection else kind.title
     return f"{name}: {targets}" if targets else name
 
 

@@ -28,7 +28,16 @@ from integrations.engine.ports import Source
 from integrations.engine.secure import masked
 from integrations.forms.stages import STAGES as TASK_STAGES
 from integrations.forms.variables import as_text
-from integrations.models import Connection, DocumentOutcome, LedgerSegment, LogEntry, Run, RunStatus, StageEntry
+from integrations.models import (
+    Connection,
+    DocumentOutcome,
+    LedgerSegment,
+    LogEntry,
+    OutputFile,
+    Run,
+    RunStatus,
+    StageEntry,
+)
 from integrations.models.ledger import HANDOVER
 from integrations.runs.failed_documents import as_planned, file_name, write_failed
 from integrations.runs.files import path_of
@@ -89,6 +98,18 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Output:
+    """A file that the run makes of a line, and in words where it is."""
+
+    number: int
+    name: str
+    where: str
+    size_bytes: int | None
+    sha256: str
+    is_kept: bool
+
+
+@dataclass(frozen=True)
 class SourceRow:
     """A row as it was read. `fault` says why its document failed; each cell knows whether it is to blame."""
 
@@ -113,6 +134,7 @@ def summary(request: Request, number: int) -> HttpResponse:
         **_frame(request, run),
         "ledger": ledger_of(run),
         "lines": _lines(run),
+        "outputs": _outputs(run),
         "summed": SEGMENTS_SUMMED if run.segments > SEGMENTS_SUMMED else None,
         "causes": list(causes[:CAUSES_SHOWN]),
         "stages": _stages(run),
@@ -224,6 +246,18 @@ def download(request: Request, number: int) -> HttpResponse | FileResponse:
         raise Http404
     file = path_of(run.source_file).open("rb")
     response = FileResponse(file, as_attachment=True, filename=run.source_file.name)
+    response["Content-Type"] = "application/octet-stream"
+    return response
+
+
+@require_GET
+@requires(Role.VIEWER)
+def download_output(request: Request, number: int, line: int) -> FileResponse:
+    """The file that this run made of a line, as it was kept."""
+    output = get_object_or_404(OutputFile.objects.select_related("file"), run=_found(number), number=line)
+    if output.file is None:
+        raise Http404
+    response = FileResponse(path_of(output.file).open("rb"), as_attachment=True, filename=output.name)
     response["Content-Type"] = "application/octet-stream"
     return response
 
@@ -342,7 +376,8 @@ def _lines(run: Run) -> list[LineCounts]:
     for counts in segments:
         for total, count in zip(totals, counts, strict=False):
             total.update(count)
-    connection = Connection.objects.filter(public_id=run.version.plan.destination.connection).first()
+    spec = run.version.plan.destination
+    connection = Connection.objects.filter(public_id=spec.connection).first() if spec.connection else None
     return [
         LineCounts(
             name=line.name,
@@ -353,6 +388,35 @@ def _lines(run: Run) -> list[LineCounts]:
         )
         for line, total in zip(run.version.plan.lines, totals, strict=True)
     ]
+
+
+def _outputs(run: Run) -> list[Output]:
+    """Give the files of the run, in the order of their lines."""
+    spec = run.version.plan.destination
+    place = Connection.objects.filter(public_id=spec.connection).first() if spec.connection else None
+    return [
+        Output(
+            number=item.number,
+            name=item.name,
+            where=_where(item, run, place),
+            size_bytes=item.size_bytes,
+            sha256=item.sha256,
+            is_kept=item.file_id is not None,
+        )
+        for item in OutputFile.objects.filter(run=run).order_by("number")
+    ]
+
+
+def _where(output: OutputFile, run: Run, place: Connection | None) -> str:
+    if output.is_placed:
+        kept = ", and kept with this run" if output.file_id else ""
+        return f"placed at {place or 'a deleted connection'}{kept}"
+    if output.file_id:
+        return "kept with this run, not placed" if run.version.plan.destination.connection else "kept with this run"
+    if run.is_open:
+        return "being made"
+    is_well = run.status in (RunStatus.COMPLETED, RunStatus.COMPLETED_WITH_ERRORS)
+    return "no record, so no file" if is_well else "not placed: the run ended before"
 
 
 def _stages(run: Run) -> list[Stage]:

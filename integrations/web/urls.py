@@ -36,6 +36,7 @@ urlpatterns = [
     path("runs/<int:number>/errors/export/", run_summary.export_errors, name="run-errors-export"),
     path("runs/<int:number>/source-file/", run_summary.source_file, name="run-source-file"),
     path("runs/<int:number>/source-file/download/", run_summary.download, name="run-source-download"),
+    path("runs/<int:number>/outputs/<int:line>/", run_summary.download_output, name="run-output-download"),
     path("runs/<int:number>/cancel/", run_summary.cancel, name="run-cancel"),
     path("runs/<int:number>/re-run/", run_summary.run_again, name="run-rerun"),
     # Processes

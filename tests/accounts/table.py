@@ -246,6 +246,7 @@ TABLE: dict[str, Row] = {
     "run-errors-export": Row(least="viewer", args=run),
     "run-source-file": Row(least="viewer", args=run),
     "run-source-download": Row(least="viewer", args=run),
+    "run-output-download": Row(least="viewer", args=lambda world, it: [it.run.number, 1]),
     "run-cancel": Row(least="operator", methods=POST, args=queued),
     "run-rerun": Row(least="operator", methods=POST, args=run),
     # Processes

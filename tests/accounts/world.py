@@ -41,6 +41,7 @@ from integrations.models import (
     GlobalVariable,
     LedgerSegment,
     LogEntry,
+    OutputFile,
     Process,
     ProcessVersion,
     Run,
@@ -294,6 +295,7 @@ def _ended_run(process: Process, by: User, word: str, number: int) -> Run:
     )
     StageEntry.objects.create(**owned, epoch=1, stage="read", message=f"read{word}", ended_at=now)
     LogEntry.objects.create(**owned, level="info", stage="read", message=f"logged{word}")
+    OutputFile.objects.create(**owned, number=1, name=f"made{word}.csv", is_placed=True, file=process.default_file)
     TaskDeed.objects.create(**owned, place=f"integration_pre/TELL{word}", value=f"told{word}")
     return run
 

@@ -64,6 +64,7 @@ NO_SCREEN = {
     "process-integration": "leads to the first line",
     "run-progress": "lives in the panel",
     "run-source-download": "is a file",
+    "run-output-download": "is a file",
     "run-errors-export": "is a file",
     "translation-table-export": "is a file",
     "health": "is for machines",

@@ -18,7 +18,7 @@ LINE = Line(
 
 
 class World(Protocol):
-    """An outside system under test."""
+    """An outside system under test. One that writes files has the `lines` that name them and a `shelf` to work on."""
 
     kind: str
 
@@ -30,8 +30,10 @@ class World(Protocol):
 
 def open_destination(world: World, *lines: Line) -> Destination:
     spec = DestinationSpec(kind=world.kind, connection="c")
+    lines = lines or getattr(world, "lines", (LINE,))
+    workspace = getattr(world, "shelf", None)
     return destination_kind(world.kind).open(
-        DestinationContext(spec=spec, lines=lines or (LINE,), opened=world.opened())
+        DestinationContext(spec=spec, lines=lines, opened=world.opened(), workspace=workspace)
     )
 
 

@@ -74,6 +74,9 @@ def define(*, name: str, mode: str, rows: int, folder: str, segment: int, url: s
             GlobalVariable.objects.get_or_create(company=company, name=variable)
     if mode == "http":
         connection = factories.make_connection(company, name, "http", url=url, concurrency=8, honours_key=honours_key)
+    elif mode == "file":
+        (place / name).mkdir()
+        connection = factories.make_connection(company, name, "folder", path=str(place / name))
     else:
         target = place / f"{name}.db"
         key = "" if mode == "insert" else "PRIMARY KEY"
@@ -81,7 +84,7 @@ def define(*, name: str, mode: str, rows: int, folder: str, segment: int, url: s
             database.execute(f"CREATE TABLE customers (number TEXT {key}, name TEXT NOT NULL, length INTEGER)")
         connection = factories.make_connection(company, name, "sql", system="sqlite", path=str(target))
     with scope(company=company):
-        if mode != "http":
+        if mode not in ("http", "file"):
             connector("sql").offers["delivery_marker"](opened(connection))
         plan = plan_of(connection, name, mode, segment)
         if children:
@@ -133,13 +136,13 @@ def plan_of(connection: Any, name: str, mode: str, segment: int) -> Plan:
     )
     line = Line(
         name="Customer",
-        target="customers",
-        mode=WriteMode.INSERT if mode in ("insert", "http") else WriteMode.UPSERT,
-        keys=("number",),
+        target="customers.csv" if mode == "file" else "customers",
+        mode=WriteMode.INSERT if mode in ("insert", "http", "file") else WriteMode.UPSERT,
+        keys=() if mode == "file" else ("number",),
         fields=fields,
         restriction="return this._Kind !== 'out';",
     )
-    kind = "http_json" if mode == "http" else "sql"
+    kind = {"http": "http_json", "file": "folder_file"}.get(mode, "sql")
     return Plan(
         process=name,
         source=SourceSpec(kind="delimited", columns=tuple(Column(name=column) for column in COLUMNS)),

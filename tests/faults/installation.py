@@ -1,5 +1,6 @@
 """A whole installation for one test module: a database, a broker, workers that are real processes and may be killed."""
 
+import csv
 import json
 import os
 import signal
@@ -141,6 +142,14 @@ class Installation:
         with closing(sqlite3.connect(self.folder / f"{name}.db")) as database:
             found = database.execute("SELECT number, name, length FROM customers ORDER BY number").fetchall()
         return {"records": found, "times": Counter(number for number, _, _ in found)}
+
+    def files(self, name: str) -> dict[str, list[str]]:
+        """What lies in the folder of a process that writes files: the numbers in each file, in their order."""
+        found = {}
+        for path in sorted((self.folder / name).iterdir()):
+            with path.open(newline="") as file:
+                found[path.name] = [row["number"] for row in csv.DictReader(file)]
+        return found
 
     def _ask(self, command: str, given: dict[str, Any]) -> Any:
         assert self._driver.stdin is not None

@@ -175,6 +175,24 @@ def test_a_worker_killed_at_a_named_place_is_replaced(installation: Installation
         assert any("fell silent" in line for line in installation.log(number=number)), "the log tells what happened"
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["journal.sending:3", "execute.after_deliver:3", "journal.in_settle:3", "outputs.before_rename", "outputs.renamed"],
+)
+def test_a_file_shows_once_and_whole_whenever_its_worker_is_killed(installation: Installation, place: str) -> None:
+    name = define(installation, f"file_{place.split(':')[0]}", "file", rows=200)
+    dying = installation.worker(failpoints=f"{place}=kill")
+    number = installation.request(name=name)
+    dying.process.wait(30)
+    assert "customers.csv" not in installation.files(name) or place == "outputs.renamed"
+    installation.worker()
+    installation.ended(number)
+    found = installation.account(number=number)
+    delivered = [key for key, bucket in found["buckets"].items() if bucket == "created"]
+    assert found["balanced"] and found["status"] == "completed_with_errors"
+    assert installation.files(name) == {"customers.csv": delivered}
+
+
 def test_a_service_that_honours_no_key_gets_nothing_twice_and_the_doubt_is_named(
     installation: Installation, service: Service
 ) -> None:
