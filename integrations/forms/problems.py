@@ -219,6 +219,9 @@ def _lines(plan: Plan, around: Surroundings) -> Iterator[Problem]:
         if kind and line.mode not in kind.modes:
             sentence = f"{called(line.name)} says {line.mode}, which its destination does not do. Save the Target tab."
             yield Problem(sentence=sentence, tab="target", line=number)
+        for name in sorted(named_in(line.target).intersection(_secure_here(plan, around))):
+            sentence = f"{called(line.name)} has {name} in its target, which everyone sees, and its value is secure."
+            yield Problem(sentence=f"{sentence} Take it out.", tab="target", line=number)
         fields = around.targets.get(line.target)
         if around.targets and fields is None:
             sentence = f"Target {line.target} of {called(line.name, 'line')} is not found at the destination."

@@ -14,7 +14,7 @@ from integrations.engine.plan import WriteMode
 from integrations.forms.differences import differences
 from integrations.forms.problems import problems_of
 from integrations.forms.surroundings import surroundings_of
-from integrations.models import Connection, Process
+from integrations.models import Connection, GlobalVariable, Process
 from tests import factories
 from tests.web.defining import said, save
 
@@ -73,6 +73,15 @@ def test_a_name_of_an_unknown_variable_is_a_problem(designer: Client, process: P
     save(designer, process, "target", destination="download@", **{"lines-0-target": "[GBL_NOWHERE].csv"})
 
     assert any("GBL_NOWHERE, which is no global variable" in sentence for sentence in problems(process))
+
+
+def test_a_secure_variable_is_kept_out_of_a_name(designer: Client, process: Process, company: Company) -> None:
+    with scope(company=company):
+        GlobalVariable.objects.create(company=company, name="GBL_TOKEN", value="", is_secure=True)
+
+    save(designer, process, "target", destination="download@", **{"lines-0-target": "[GBL_TOKEN].csv"})
+
+    assert any("GBL_TOKEN in its target, which everyone sees" in sentence for sentence in problems(process))
 
 
 def test_a_public_key_is_judged_when_it_is_saved_and_told_afterwards(designer: Client, process: Process) -> None:
