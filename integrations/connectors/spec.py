@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from integrations.engine.plan import DestinationSpec, Line, SourceSpec, ValueType, WriteMode
-from integrations.engine.ports import Destination, Source
+from integrations.engine.plan import DestinationSpec, Line, Lookup, SourceSpec, ValueType, WriteMode
+from integrations.engine.ports import Destination, Found, Source
 
 
 class FieldKind(StrEnum):
@@ -224,9 +224,30 @@ class DestinationKind:
     complaints: Callable[[Mapping[str, Any], Sequence[Line]], Iterable[str]] = lambda options, lines: ()
 
 
+class Finder(Protocol):
+    """Looks up values in the tables of one system. It only reads."""
+
+    def tables(self) -> Sequence[str]:
+        """Name what can be looked up in, by name."""
+
+    def fields(self, table: str) -> Sequence[str]:
+        """Name the fields of a table; none when there is no such table."""
+
+    def check(self, lookup: Lookup) -> None:
+        """Raise `DefinitionError` for a table or field that is not there."""
+
+    def find(self, lookup: Lookup, keys: Sequence[tuple[str, ...]]) -> Sequence[Found]:
+        """As `engine.ports.Lookups`, for the tables of this system."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Connector:
-    """One kind of outside system. `offers` maps an offer's key to what carries it out on request."""
+    """One kind of outside system. `offers` maps an offer's key to what carries it out on request.
+
+    `finder` opens its tables for lookups, each answered within the seconds given.
+    """
 
     key: str
     title: str
@@ -236,4 +257,5 @@ class Connector:
     sources: tuple[SourceKind, ...] = ()
     destinations: tuple[DestinationKind, ...] = ()
     file_door: FileDoor | None = None
+    finder: Callable[[Opened, float], Finder] | None = None
     offers: Mapping[str, Callable[[Opened], str]] = field(default_factory=dict)

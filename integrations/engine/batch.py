@@ -68,13 +68,22 @@ class Problem:
 
 @dataclass(slots=True)
 class Document:
-    """The rows that share a key: the unit that succeeds or fails. `number` counts from 1 in order of first rows."""
+    """The rows that share a key: the unit that succeeds or fails. `number` counts from 1 in order of first rows.
+
+    `wide` are the rows with their additional columns, once they were computed.
+    """
 
     number: int
     key: str
     rows: list[Row]
     row_numbers: list[int]
     problem: Problem | None = None
+    wide: list[Row] | None = None
+
+    @property
+    def full_rows(self) -> list[Row]:
+        """The rows with all that is known of them."""
+        return self.rows if self.wide is None else self.wide
 
 
 @dataclass(slots=True)

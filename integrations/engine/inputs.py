@@ -1,9 +1,11 @@
-"""What a run brings to its mapping besides its rows: its variables, its start, and the translation tables it pinned."""
+"""What a run brings to its mapping besides its rows: its variables, its start, the translation tables it pinned, and
+the tables of other systems that it looks into."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from integrations.engine.ports import Lookups
 from integrations.engine.variables import Variables
 
 
@@ -23,3 +25,4 @@ class Inputs:
     variables: Variables = field(default_factory=Variables)
     tables: Mapping[str, Table] = field(default_factory=dict)
     started_at: datetime | None = None
+    lookups: Lookups | None = None

@@ -29,17 +29,16 @@ class Cutter:
 
     def cut(self, document: Document) -> list[Row]:
         """Give the source values of each record. Raises `RecordError` for a value that cannot be added up."""
-        if not self._grouped:
-            return document.rows
-        if len(document.rows) == 1 and not self._reduced:
-            return document.rows
-        first = list(document.rows[0])
+        rows = document.full_rows
+        if not self._grouped or (len(rows) == 1 and not self._reduced):
+            return rows
+        first = list(rows[0])
         for index, aggregate in self._reduced.items():
             first[index] = self._reduce(aggregate, index, document)
         return [first]
 
     def _reduce(self, aggregate: Aggregate, index: int, document: Document) -> str:
-        values = [row[index] for row in document.rows]
+        values = [row[index] for row in document.full_rows]
         if aggregate is Aggregate.LAST:
             return values[-1]
         if aggregate is Aggregate.CONCAT:
@@ -65,7 +64,7 @@ class Cutter:
     def _numbers(self, index: int, document: Document) -> list[Decimal]:
         convert = self._as_number(index)
         numbers = []
-        for number, row in zip(document.row_numbers, document.rows, strict=True):
+        for number, row in zip(document.row_numbers, document.full_rows, strict=True):
             try:
                 value = convert(row[index])
             except ValueError as error:

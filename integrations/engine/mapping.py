@@ -1,10 +1,12 @@
-"""Documents become records: cut into lines, restricted and computed in one crossing to the scripts, mapped, typed.
+"""Documents become records: given their additional columns, cut into lines, restricted and computed in one crossing to
+the scripts, mapped, typed.
 
 Fields are mapped a column at a time over the whole batch; a value that does not fit costs its own document only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from itertools import compress
 from typing import Any
 
@@ -13,8 +15,9 @@ from integrations.engine.dates import DATED, calculator
 from integrations.engine.errors import DefinitionError, RecordError, Where
 from integrations.engine.inputs import Inputs, Table
 from integrations.engine.lines import Cutter, problem_of
+from integrations.engine.lookups import Finder
 from integrations.engine.plan import ColumnType, DateCalculation, FieldMap, Line, NoMatch, Plan, ValueType
-from integrations.engine.ports import Computed, Fault, Scripts
+from integrations.engine.ports import Computed, Fault, Found, Scripts
 from integrations.engine.secure import is_handle
 from integrations.engine.typed import Convert, as_text, converter
 
@@ -50,20 +53,32 @@ class Mapper:
             raise DefinitionError("This integration has scripts, and nothing to evaluate them was opened.")
         self._plan = plan
         self._scripts = scripts if plan.has_scripts else None
-        self._cutters = [Cutter(plan, line, columns) for line in plan.lines]
+        self._width = len(columns)
+        everything = [*columns, *plan.additional_names]
+        self._cutters = [Cutter(plan, line, everything) for line in plan.lines]
         forms = {column.name: column.format for column in plan.source.columns}
         types = {column.name: column.type for column in plan.source.columns}
+        types |= {item.target: item.type for item in plan.additional}
         inputs = inputs or Inputs()
+        self._calculated = sum(item.column_type is ColumnType.CALCULATION for item in plan.additional)
+        self._additional = [
+            _Field(item, everything[: self._width + at], forms, place, inputs, types)
+            for at, (item, place) in enumerate((item, min(place, 0)) for item, place in _placed(plan.additional))
+        ]
         self._fields = [
-            [_Field(item, columns, forms, place, inputs, types) for item, place in _placed(line)] for line in plan.lines
+            [_Field(item, everything, forms, place, inputs, types) for item, place in _placed(line.fields)]
+            for line in plan.lines
         ]
 
     def map(self, documents: Sequence[Document]) -> MappedBatch:
         """Give the batch to send. `parts` of a document with a problem hold what could be mapped of it."""
         problems: dict[int, Problem] = {i: d.problem for i, d in enumerate(documents) if d.problem is not None}
+        if self._additional:
+            self._widen(documents, problems)
         cuts = self._cut(documents, problems)
         if self._scripts is not None:
             cuts = self._scripted(self._scripts, documents, cuts, problems)
+        cuts = [self._looked_up(index, cut) for index, cut in enumerate(cuts)]
         sent = [False] * len(documents)
         for cut in cuts:
             for owner in cut.owners:
@@ -79,13 +94,62 @@ class Mapper:
         ]
         return MappedBatch(documents=documents, lines=lines, verdicts=verdicts, problems=problems, parts=parts)
 
+    def _widen(self, documents: Sequence[Document], problems: dict[int, Problem]) -> None:
+        """Compute the additional columns of every row, one column after the other."""
+        cut = _Cut()
+        blank = [""] * len(self._additional)
+        for index, document in enumerate(documents):
+            if document.problem is None:
+                document.wide = [[*row, *blank] for row in document.rows]
+                cut.rows += document.wide
+                cut.owners += [index] * len(document.rows)
+                cut.numbers += document.row_numbers
+        calculated = 0
+        for place, item in enumerate(self._additional, start=self._width):
+            if item.is_calculated:
+                cut.computed = self._calculate(calculated, cut, problems)
+                calculated += 1
+            for row, value in zip(cut.rows, item.column(cut, problems), strict=True):
+                row[place] = value if isinstance(value, str) else _as_source_text(value)
+
+    def _calculate(self, place: int, cut: _Cut, problems: dict[int, Problem]) -> list[Sequence[Any]]:
+        """Ask the calculation of an additional column about every row, each on its own."""
+        assert self._scripts is not None
+        before: list[list[Row]] = [[] for _ in range(place)]
+        behind: list[list[Row]] = [[] for _ in range(self._calculated - place - 1 + len(self._plan.lines))]
+        answers = self._scripts.evaluate([[*before, [row], *behind] for row in cut.rows])
+        values: list[Sequence[Any]] = []
+        for owner, answer in zip(cut.owners, answers, strict=True):
+            if isinstance(answer, Fault):
+                problems.setdefault(owner, _faulted(answer))
+                values.append([None])
+            else:
+                values.append(answer[place][0].values)
+        return values
+
+    def _looked_up(self, line: int, cut: _Cut) -> _Cut:
+        """Leave out the records that a lookup leaves out."""
+        stays = [True] * len(cut.rows)
+        for item in self._fields[line]:
+            for index, found in enumerate(item.found(cut) if item.may_leave_out else ()):
+                stays[index] = stays[index] and not item.leaves_out(found)
+        if all(stays):
+            return cut
+        return _Cut(
+            rows=list(compress(cut.rows, stays)),
+            owners=list(compress(cut.owners, stays)),
+            numbers=list(compress(cut.numbers, stays)),
+            computed=list(compress(cut.computed, stays)),
+            restricted=cut.restricted + stays.count(False),
+        )
+
     def _cut(self, documents: Sequence[Document], problems: dict[int, Problem]) -> list[_Cut]:
         return [self._cut_line(cutter, documents, problems) for cutter in self._cutters]
 
     def _cut_line(self, cutter: Cutter, documents: Sequence[Document], problems: dict[int, Problem]) -> _Cut:
         cut = _Cut()
         for index, document in enumerate(documents):
-            if document.problem is None:
+            if index not in problems:
                 try:
                     rows = cutter.cut(document)
                 except RecordError as error:
@@ -103,14 +167,15 @@ class Mapper:
         """Ask the scripts about every document without a problem, in one crossing; keep the records they let pass."""
         asked = [index for index in range(len(documents)) if index not in problems]
         kept = [_Cut() for _ in cuts]
+        nothing: list[list[Row]] = [[] for _ in range(self._calculated)]
         answers = scripts.evaluate(
-            [[cut.rows[cut.starts[index] : cut.starts[index + 1]] for cut in cuts] for index in asked]
+            [[*nothing, *(cut.rows[cut.starts[index] : cut.starts[index + 1]] for cut in cuts)] for index in asked]
         )
         for index, answer in zip(asked, answers, strict=True):
             if isinstance(answer, Fault):
                 problems[index] = _faulted(answer)
                 continue
-            for cut, keep, computed in zip(cuts, kept, answer, strict=True):
+            for cut, keep, computed in zip(cuts, kept, answer[self._calculated :], strict=True):
                 _keep(keep, cut, index, computed)
         return kept
 
@@ -184,10 +249,10 @@ def part(line: Line, record: Record) -> dict[str, Any]:
     }
 
 
-def _placed(line: Line) -> Iterator[tuple[FieldMap, int]]:
-    """Pair each field with the place of its value among the line's computed ones (-1 for the others)."""
+def _placed(fields: Sequence[FieldMap]) -> Iterator[tuple[FieldMap, int]]:
+    """Pair each field with the place of its value among the computed ones (-1 for the others)."""
     place = 0
-    for item in line.fields:
+    for item in fields:
         if item.column_type is ColumnType.CALCULATION:
             yield item, place
             place += 1
@@ -204,6 +269,13 @@ def _keep(keep: _Cut, cut: _Cut, owner: int, computed: list[Computed]) -> None:
         keep.owners.append(owner)
         keep.numbers.append(cut.numbers[place])
         keep.computed.append(answer.values)
+
+
+def _as_source_text(value: Any) -> str:
+    """Give a computed value as a column of the source would hold it."""
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    return value.isoformat() if isinstance(value, date) else str(as_text(value) or "")
 
 
 def _faulted(fault: Fault) -> Problem:
@@ -248,6 +320,13 @@ class _Field:
         self._source = -1
         form = spec.format
         self._table = _table_of(spec, inputs)
+        if missing := next((name for name in spec.columns if name not in columns), ""):
+            raise DefinitionError(
+                f"{spec.target} reads {missing}, which is no column of the source and no additional column before it. "
+                "Correct it in the mapping.",
+                code="definition.column",
+                where=Where(stage="map", column=spec.target),
+            )
         if spec.column and (self._table or spec.column_type is not ColumnType.TRANSLATION):
             self._source = columns.index(spec.column)
             form = form or forms.get(spec.column, "")
@@ -256,9 +335,9 @@ class _Field:
         self._convert_translated = converter(spec.type, spec.format)
         self._variables = inputs.variables
         self._variable = spec.value if spec.column_type is ColumnType.GLOBAL_VARIABLE else ""
-        if self._variable and self._variable not in inputs.variables.names:
+        if gone := next((name for name in spec.variables if name not in inputs.variables.names), ""):
             raise DefinitionError(
-                f"{spec.target} takes {self._variable}, and there is no such global variable. Correct it in the mapping.",
+                f"{spec.target} takes {gone}, and there is no such global variable. Correct it in the mapping.",
                 code="definition.variable",
                 where=Where(stage="map", column=spec.target),
             )
@@ -269,15 +348,24 @@ class _Field:
                 code="definition.variable",
                 where=Where(stage="map", column=spec.target),
             )
+        is_lookup = spec.column_type is ColumnType.LOOKUP and spec.lookup is not None and spec.lookup.is_complete
+        self._finder = Finder(spec, columns, inputs) if is_lookup else None
         self._constant: Any = None
         if spec.column_type is ColumnType.DATE_CALCULATION:
             self._calculate_dates(spec, forms, types, inputs)
-        if spec.column_type is ColumnType.CONSTANT:
+        if spec.column_type is ColumnType.LIST_OPTION and spec.value and spec.value not in spec.choices:
+            raise DefinitionError(
+                f"“{spec.value[:SHOWN]}” is no option of {spec.target}. Choose one in the mapping.",
+                code="definition.option",
+                where=Where(stage="map", column=spec.target),
+            )
+        if spec.column_type in (ColumnType.CONSTANT, ColumnType.LIST_OPTION):
+            what = "constant" if spec.column_type is ColumnType.CONSTANT else "option"
             try:
                 self._constant = self._convert(spec.value) if self._convert else spec.value
             except ValueError as error:
                 raise DefinitionError(
-                    f"The constant “{spec.value[:SHOWN]}” of {spec.target} is not {error}. Correct it in the mapping.",
+                    f"The {what} “{spec.value[:SHOWN]}” of {spec.target} is not {error}. Correct it in the mapping.",
                     code="definition.constant",
                     where=Where(stage="map", column=spec.target),
                 ) from None
@@ -309,6 +397,23 @@ class _Field:
             self._convert = calculator(how, spec.type, read)
 
     @property
+    def is_calculated(self) -> bool:
+        return self._spec.column_type is ColumnType.CALCULATION
+
+    @property
+    def may_leave_out(self) -> bool:
+        """True when a record may be left out for what is looked up for it."""
+        return self._finder is not None and self._finder.how.restricts
+
+    def found(self, cut: _Cut) -> list[Found]:
+        """Look up what is there for each record."""
+        assert self._finder is not None
+        return self._finder.find(cut.rows)
+
+    def leaves_out(self, found: Found) -> bool:
+        return self._finder is not None and self._finder.leaves_out(found)
+
+    @property
     def _name(self) -> str:
         """What a problem with a value is told of: where it comes from, if that has a name."""
         return self._spec.value if self._source >= 0 or self._variable else self._spec.target
@@ -318,6 +423,8 @@ class _Field:
         raw: list[Any]
         if self._table is not None:
             values = self._translated(self._table, cut, problems)
+        elif self._finder is not None:
+            values = self._taken(self._finder, cut, problems)
         elif self._source >= 0:
             source = self._source
             raw = [row[source] for row in cut.rows]
@@ -343,6 +450,21 @@ class _Field:
         except ValueError:
             return [self._one(value, index, cut, problems, convert) for index, value in enumerate(raw)]
 
+    def _taken(self, finder: Finder, cut: _Cut, problems: dict[int, Problem]) -> list[Any]:
+        """Give what was found for each record, or what stands for nothing or too much."""
+        values = []
+        for index, found in enumerate(finder.find(cut.rows)):
+            value = finder.how.default if finder.takes_default(found) else found.value
+            if not finder.takes_default(found):
+                sentence, cause = finder.complaint(found, cut.rows[index], cut.numbers[index])
+                if sentence:
+                    where = Where(stage="map", column=next(iter(self._spec.columns), self._spec.target))
+                    problem = Problem(sentence=sentence, cause=cause, code="record.lookup", where=where)
+                    problems.setdefault(cut.owners[index], problem)
+                    value = None
+            values.append(self._one(value, index, cut, problems, self._convert, f"looked up in {finder.how.table}"))
+        return values
+
     def _translated(self, table: Table, cut: _Cut, problems: dict[int, Problem]) -> list[Any]:
         """Give what the table makes of each value, exactly as it is written there; blank is a value like any other."""
         source = self._source
@@ -354,7 +476,9 @@ class _Field:
             if value is None:
                 values.append(self._unmatched(table, cut.rows[index][source], index, cut, problems))
             else:
-                values.append(self._one(value, index, cut, problems, self._convert_translated, table.name))
+                values.append(
+                    self._one(value, index, cut, problems, self._convert_translated, f"translated by {table.name}")
+                )
         return values
 
     def _unmatched(self, table: Table, value: str, index: int, cut: _Cut, problems: dict[int, Problem]) -> Any:
@@ -366,7 +490,12 @@ class _Field:
                 return self._one("", index, cut, problems, self._convert)
             case NoMatch.DEFAULT:
                 return self._one(
-                    self._spec.translation.default, index, cut, problems, self._convert_translated, table.name
+                    self._spec.translation.default,
+                    index,
+                    cut,
+                    problems,
+                    self._convert_translated,
+                    f"translated by {table.name}",
                 )
         column, number = self._spec.column, cut.numbers[index]
         what = f"“{value[:SHOWN]}” in {column} of row {number}" if value else f"The blank {column} of row {number}"
@@ -390,18 +519,20 @@ class _Field:
         convert: Convert | None,
         by: str = "",
     ) -> Any:
-        """Convert one value; `by` names the table that made it of what stands in the source."""
+        """Convert one value; `by` says which table made it of what stands in the source."""
         if convert is None:
             return value
         try:
             return convert(value)
         except ValueError as error:
-            name = f"{self._name} (translated by {by})" if by else self._name
+            name = f"{self._name} ({by})" if by else self._name
             shown = value if isinstance(value, str) else as_text(value)
+            target = self._spec.target
+            needs = "" if target.casefold() == self._name.casefold() else f", which {target} needs"
             problems.setdefault(
                 cut.owners[index],
                 Problem(
-                    sentence=f"“{str(shown)[:SHOWN]}” in {name} of row {cut.numbers[index]} is not {error}.",
+                    sentence=f"“{str(shown)[:SHOWN]}” in {name} of row {cut.numbers[index]} is not {error}{needs}.",
                     cause=f"{name} is not {error}",
                     code="record.type",
                     where=Where(stage="map", column=self._name),

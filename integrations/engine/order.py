@@ -52,7 +52,9 @@ def _together(plan: Plan) -> Order:
     scripts, lines = plan.line_scripts, [*plan.line_scripts, *plan.mapped_variables]
     # A field of a variable is read behind the scripts of its batch, so that one of a later document must not write it.
     shared_in_lines = _shared(plan.mapped_variables, filter(_may_write, scripts))
-    if not pre and not post and not shared_in_lines:
+    # The additional columns of a batch are computed before its lines.
+    crosses = bool(plan.additional_scripts) and any(map(_may_write, scripts))
+    if not pre and not post and not shared_in_lines and not crosses:
         if not scripts:
             return Order(reason="No script: documents are mapped and sent in batches.")
         return Order(reason="No task stands between documents, so whole batches cross to the scripts.")
@@ -78,6 +80,12 @@ def _together(plan: Plan) -> Order:
             map_singly=True,
             reason=f"Mapped document by document: scripts write what a field takes ({shared_in_lines}). "
             "Sent in batches.",
+        )
+    if crosses:
+        return Order(
+            map_singly=True,
+            reason="Mapped document by document: calculations of additional columns stand before the scripts of the "
+            "lines, and some of them write variables. Sent in batches.",
         )
     return Order(reason="Sent in batches, followed up in order: no task writes what a later document reads.")
 

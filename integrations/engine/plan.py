@@ -32,6 +32,8 @@ class ColumnType(StrEnum):
     GLOBAL_VARIABLE = "global_variable"
     TRANSLATION = "translation"
     DATE_CALCULATION = "date_calculation"
+    LOOKUP = "lookup"
+    LIST_OPTION = "list_option"
 
 
 class NoMatch(StrEnum):
@@ -41,6 +43,23 @@ class NoMatch(StrEnum):
     KEEP = "keep"
     BLANK = "blank"
     DEFAULT = "default"
+
+
+class NoneFound(StrEnum):
+    """What becomes of a record for which a lookup finds no row."""
+
+    FAIL = "fail"
+    DEFAULT = "default"
+    RESTRICT = "restrict"
+
+
+class ManyFound(StrEnum):
+    """What becomes of a record for which a lookup finds more than one row."""
+
+    FAIL = "fail"
+    FIRST = "first"
+    DEFAULT = "default"
+    RESTRICT = "restrict"
 
 
 READS_A_COLUMN = frozenset({ColumnType.SOURCE_COLUMN, ColumnType.TRANSLATION, ColumnType.DATE_CALCULATION})
@@ -233,9 +252,45 @@ class DateCalculation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Match:
+    """What a lookup compares: a field of the table with a column of the record, or with a global variable."""
+
+    field: str
+    column: str = ""
+    variable: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """How a value is looked up: in `table` at a connection, in the row where all `matches` hold, its field `result`.
+
+    Of several rows the first is the one with the smallest result.
+    """
+
+    connection: str = ""
+    table: str = ""
+    matches: tuple[Match, ...] = ()
+    result: str = ""
+    none: NoneFound = NoneFound.FAIL
+    many: ManyFound = ManyFound.FAIL
+    default: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """True when it says where to look, what to match and what to take."""
+        return bool(self.connection and self.table and self.matches and self.result)
+
+    @property
+    def restricts(self) -> bool:
+        """True when it may leave records out."""
+        return self.none is NoneFound.RESTRICT or self.many is ManyFound.RESTRICT
+
+
+@dataclass(frozen=True, kw_only=True)
 class FieldMap:
-    """One target field. `value` is, by `column_type`, a column name, a script body, the constant itself or the name of
-    a global variable. A translated field has its `translation` besides the column, a calculated date its `date`."""
+    """One target field. `value` is, by `column_type`, a column name, a script body, the constant itself, the name of
+    a global variable or the option chosen of a list. A translated field has its `translation` besides the column, a
+    calculated date its `date`, one that is looked up its `lookup`, one of a list the `choices` of that list."""
 
     target: str
     column_type: ColumnType = ColumnType.SOURCE_COLUMN
@@ -245,11 +300,26 @@ class FieldMap:
     required: bool = False
     translation: Translation | None = None
     date: DateCalculation | None = None
+    lookup: Lookup | None = None
+    choices: tuple[str, ...] = ()
 
     @property
     def column(self) -> str:
-        """The source column that this field reads, or ""."""
+        """The column that this field takes its value from, or ""."""
         return self.value if self.column_type in READS_A_COLUMN else ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that this field reads."""
+        matched = self.lookup.matches if self.lookup else ()
+        return tuple(name for name in (self.column, *(match.column for match in matched)) if name)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Every global variable that this field reads, but for what scripts say."""
+        own = self.value if self.column_type is ColumnType.GLOBAL_VARIABLE else ""
+        matched = self.lookup.matches if self.lookup else ()
+        return tuple(name for name in (own, *(match.variable for match in matched)) if name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -362,12 +432,17 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What one run does, from source to destination."""
+    """What one run does, from source to destination.
+
+    `additional` columns stand behind those of the source in every row, in their order; each may read the ones before
+    it. Their `target` is their name.
+    """
 
     process: str
     source: SourceSpec
     destination: DestinationSpec
     key_fields: tuple[str, ...] = ()
+    additional: tuple[FieldMap, ...] = ()
     lines: tuple[Line, ...] = ()
     tasks: tuple[Task, ...] = ()
     variables: tuple[Variable, ...] = ()
@@ -380,26 +455,52 @@ class Plan:
 
     @property
     def line_scripts(self) -> tuple[str, ...]:
-        """The restrictions and calculations of all lines, as far as there are any."""
-        found = []
+        """The restrictions and calculations of all lines and the additional columns, as far as there are any."""
+        found = list(self.additional_scripts)
         for line in self.lines:
             found += [line.restriction, *(f.value for f in line.fields if f.column_type is ColumnType.CALCULATION)]
         return tuple(script for script in found if script)
 
     @property
+    def additional_scripts(self) -> tuple[str, ...]:
+        """The calculations of the additional columns."""
+        return tuple(f.value for f in self.additional if f.column_type is ColumnType.CALCULATION and f.value)
+
+    @property
+    def additional_names(self) -> tuple[str, ...]:
+        return tuple(item.target for item in self.additional)
+
+    @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """The columns that a line has to choose from: those of the source, then the additional ones."""
+        return (*self.source.columns, *(Column(name=item.target, type=item.type) for item in self.additional))
+
+    @property
+    def script_lines(self) -> tuple[Line, ...]:
+        """The lines as scripts see them: one for each calculated additional column, then those of the process."""
+        calculated = (item for item in self.additional if item.column_type is ColumnType.CALCULATION)
+        return (*(Line(name=item.target, target="", fields=(item,)) for item in calculated), *self.lines)
+
+    @property
     def fields(self) -> tuple[FieldMap, ...]:
-        """The mapped fields of all lines."""
-        return tuple(item for line in self.lines for item in line.fields)
+        """The additional columns and the mapped fields of all lines."""
+        return (*self.additional, *(item for line in self.lines for item in line.fields))
 
     @property
     def mapped_variables(self) -> tuple[str, ...]:
         """The global variables that fields take their values from."""
-        return tuple(f.value for f in self.fields if f.column_type is ColumnType.GLOBAL_VARIABLE and f.value)
+        return tuple(name for item in self.fields for name in item.variables)
 
     @property
     def translations(self) -> tuple[Translation, ...]:
         """How the translated fields find their values."""
         found = (f.translation for f in self.fields if f.column_type is ColumnType.TRANSLATION)
+        return tuple(item for item in found if item is not None)
+
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        """How the fields that are looked up find their values."""
+        found = (f.lookup for f in self.fields if f.column_type is ColumnType.LOOKUP)
         return tuple(item for item in found if item is not None)
 
     @property
@@ -422,6 +523,7 @@ class Plan:
             source=_source(data["source"]),
             destination=DestinationSpec(**data["destination"]),
             key_fields=tuple(data.get("key_fields", ())),
+            additional=tuple(_field(item) for item in data.get("additional", ())),
             lines=tuple(_line(item) for item in data.get("lines", ())),
             tasks=tuple(_task(item) for item in data.get("tasks", ())),
             variables=tuple(Variable(**{**item, "keep": Keep(item["keep"])}) for item in data.get("variables", ())),
@@ -456,8 +558,17 @@ def _field(data: Mapping[str, Any]) -> FieldMap:
             "translation": translation and Translation(**{**translation, "no_match": NoMatch(translation["no_match"])}),
             "date": date
             and DateCalculation(**{**date, "unit": DateUnit(date["unit"]), "day": DayOfMonth(date["day"])}),
+            "lookup": _lookup(data.get("lookup")),
+            "choices": tuple(data.get("choices", ())),
         }
     )
+
+
+def _lookup(data: Mapping[str, Any] | None) -> Lookup | None:
+    if not data:
+        return None
+    matches = tuple(Match(**item) for item in data["matches"])
+    return Lookup(**{**data, "matches": matches, "none": NoneFound(data["none"]), "many": ManyFound(data["many"])})
 
 
 def _task(data: Mapping[str, Any]) -> Task:

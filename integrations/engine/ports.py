@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from integrations.engine.batch import Bucket, Delivery, Document, MappedBatch, Problem, Row, RowBatch
-from integrations.engine.plan import Stage
+from integrations.engine.plan import Lookup, Stage
 
 
 class Source(Protocol):
@@ -113,6 +113,21 @@ class Scripts(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+class Found(NamedTuple):
+    """What a lookup found for one key: how many rows, and the result of the first of them as text."""
+
+    rows: int
+    value: str | None = None
+
+
+class Lookups(Protocol):
+    """The tables that the fields of a run are looked up in."""
+
+    def find(self, lookup: Lookup, keys: Sequence[tuple[str, ...]]) -> Sequence[Found]:
+        """Say for each key (a text for each match of `lookup`) what is there. Raises `WaybillError` with the reason
+        for no answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,11 +25,13 @@ class PreviewRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewDocument:
-    """A document of the sample; `lines` follow the plan's lines, each a list of its records."""
+    """A document of the sample; `lines` follow the plan's lines, each a list of its records. `full_rows` are its rows
+    with the additional columns, as far as they could be computed."""
 
     number: int
     key: str
     rows: Sequence[Row]
+    full_rows: Sequence[Row]
     row_numbers: Sequence[int]
     problem: Problem | None
     restricted: bool
@@ -38,6 +40,8 @@ class PreviewDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
+    """The first rows and what becomes of them. `columns` and `rows` have the additional columns behind the source's."""
+
     columns: tuple[str, ...]
     rows: Sequence[Row]
     documents: Sequence[PreviewDocument]
@@ -49,13 +53,20 @@ def preview(
     """Compute what the first `rows` rows would become. Raises what a run would fail with before it sends."""
     sample = _FirstRows(source, rows)
     seen = survey(plan, sample)
+    blank = [""] * len(plan.additional)
     found = list(documents(plan, sample, seen))
     mapper = Mapper(plan, seen.columns, scripts, inputs)
     step = 1 if order_of(plan).map_singly else max(len(found), 1)
     batch = joined([mapper.map(found[at : at + step]) for at in range(0, max(len(found), 1), step)])
+    wide = {
+        number: row
+        for found_one in found
+        for number, row in zip(found_one.row_numbers, found_one.full_rows, strict=True)
+    }
+    read = ((number, row) for part in sample.read() for number, row in zip(part.numbers, part.rows, strict=True))
     return Preview(
-        columns=seen.columns,
-        rows=[row for part in sample.read() for row in part.rows],
+        columns=(*seen.columns, *plan.additional_names),
+        rows=[wide.get(number) or [*row, *blank] for number, row in read],
         documents=[_shown(plan, batch, index, document) for index, document in enumerate(found)],
     )
 
@@ -65,6 +76,7 @@ def _shown(plan: Plan, batch: MappedBatch, index: int, document: Document) -> Pr
         number=document.number,
         key=document.key,
         rows=document.rows,
+        full_rows=document.full_rows,
         row_numbers=document.row_numbers,
         problem=batch.problems.get(index),
         restricted=batch.verdicts[index] is Bucket.RESTRICTED,

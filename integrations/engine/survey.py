@@ -134,6 +134,13 @@ def check_columns(plan: Plan, columns: Sequence[str]) -> None:
             code="source.duplicate_header",
             where=Where(stage="read", column=repeated[0]),
         )
+    for name in plan.additional_names:
+        if name in columns:
+            raise DefinitionError(
+                f"The additional column {name} has the name of a column of the source. Rename it.",
+                code="definition.additional",
+                where=Where(stage="read", column=name),
+            )
     for name, use in needed(plan).items():
         if name not in columns:
             raise _missing(name, use, columns)
@@ -144,12 +151,16 @@ def check_columns(plan: Plan, columns: Sequence[str]) -> None:
 def needed(plan: Plan) -> dict[str, str]:
     """Give every source column that the plan needs, with the place that needs it."""
     uses = dict.fromkeys(plan.key_fields, "a key field")
+    for item in plan.additional:
+        for name in item.columns:
+            uses.setdefault(name, f"the source of the additional column {item.target}")
     for line in plan.lines:
         for item in line.fields:
-            if item.column:
-                uses.setdefault(item.column, f"the source of {item.target} on the line {line.name}")
+            for name in item.columns:
+                uses.setdefault(name, f"the source of {item.target} on the line {line.name}")
         for name in line.aggregates:
             uses.setdefault(name, f"grouped on the line {line.name}")
+    uses = {name: use for name, use in uses.items() if name not in plan.additional_names}
     return uses | {c.name: uses.get(c.name, "a column of the source") for c in plan.source.columns}
 
 

@@ -6,7 +6,9 @@ from integrations.engine.plan import (
     DayOfMonth,
     FieldMap,
     Line,
+    ManyFound,
     NoMatch,
+    NoneFound,
     Options,
     Plan,
     SourceSpec,
@@ -44,7 +46,18 @@ DAYS = {
     DayOfMonth.FIRST: ", the first day of the month",
     DayOfMonth.LAST: ", the last day of the month",
 }
-WORDS = {"source_column": "column", "constant": "constant", "global_variable": "variable"}
+WORDS = {"source_column": "column", "constant": "constant", "global_variable": "variable", "list_option": "option"}
+NONE_FOUND = {
+    NoneFound.FAIL: "or the document fails",
+    NoneFound.DEFAULT: "or “{}”",
+    NoneFound.RESTRICT: "or the record is left out",
+}
+MANY_FOUND = {
+    ManyFound.FAIL: "of several the document fails",
+    ManyFound.FIRST: "of several the first",
+    ManyFound.DEFAULT: "of several “{}”",
+    ManyFound.RESTRICT: "of several the record is left out",
+}
 
 
 def called(line: str, word: str = "Line") -> str:
@@ -57,6 +70,7 @@ def differences(old: Plan, new: Plan) -> list[str]:
     return [
         *_source(old.source, new.source),
         *_keys(old, new),
+        *_additional(old, new),
         *_target(old, new),
         *_options(old.options, new.options),
         *_tasks(old, new),
@@ -85,6 +99,17 @@ def _source(old: SourceSpec, new: SourceSpec) -> Iterator[str]:
 def _keys(old: Plan, new: Plan) -> Iterator[str]:
     if old.key_fields != new.key_fields:
         yield f"Key fields: {', '.join(new.key_fields) or 'none'} instead of {', '.join(old.key_fields) or 'none'}"
+
+
+def _additional(old: Plan, new: Plan) -> Iterator[str]:
+    before, after = ({item.target: item for item in plan.additional} for plan in (old, new))
+    yield from (f"Additional column {name} added: {_words(item)}" for name, item in after.items() if name not in before)
+    yield from (f"Additional column {name} removed" for name in before if name not in after)
+    for name, item in after.items():
+        if name in before and before[name] != item:
+            yield f"Additional column {name}: {_words(item)}"
+    if list(before) != list(after) and sorted(before) == sorted(after):
+        yield "Additional columns in another order"
 
 
 def _target(old: Plan, new: Plan) -> Iterator[str]:
@@ -131,6 +156,11 @@ def _words(item: FieldMap) -> str:
     if item.translation:
         rule = NO_MATCH[item.translation.no_match].format(item.translation.default)
         return f"a translation of {item.value or 'no column'}, {rule}"
+    if item.lookup:
+        how = item.lookup
+        matched = " and ".join(f"{match.field} is {match.column or match.variable}" for match in how.matches)
+        none, many = NONE_FOUND[how.none].format(how.default), MANY_FOUND[how.many].format(how.default)
+        return f"a lookup of {how.result or 'no field'} in {how.table or 'no table'} where {matched or 'nothing'}, {none}, {many}"
     if item.date:
         moved = f" {item.date.amount:+d} {item.date.unit}" if item.date.amount else ""
         base = "the start of the run" if item.date.of_start else item.value or "no date"

@@ -16,6 +16,7 @@ from integrations.engine.plan import (
     DayOfMonth,
     FieldMap,
     Line,
+    Lookup,
     NoMatch,
     Plan,
     Translation,
@@ -44,6 +45,8 @@ COLUMN_TYPES = [
     (ColumnType.GLOBAL_VARIABLE.value, "Global Variable"),
     (ColumnType.TRANSLATION.value, "Translation"),
     (ColumnType.DATE_CALCULATION.value, "Date Calculation"),
+    (ColumnType.LOOKUP.value, "Lookup"),
+    (ColumnType.LIST_OPTION.value, "List Option"),
 ]
 UNITS = [(unit.value, unit.value) for unit in DateUnit]
 DAYS = [
@@ -66,8 +69,9 @@ VALUE_CELLS = {
     ColumnType.GLOBAL_VARIABLE: "variable",
     ColumnType.TRANSLATION: "column",
     ColumnType.DATE_CALCULATION: "base",
+    ColumnType.LIST_OPTION: "option",
 }
-"""The cell of the grid that holds the value of each column type."""
+"""The cell of the grid that holds the value of each column type; a lookup has a page of its own."""
 SPARE_FIELDS = 3
 
 
@@ -82,7 +86,7 @@ class GroupingForm(PlainForm):
     )
 
     def __init__(self, *args: Any, plan: Plan, line: Line, **kwargs: Any) -> None:
-        self.columns = [column.name for column in plan.source.columns if column.name not in plan.key_fields]
+        self.columns = [column.name for column in plan.all_columns if column.name not in plan.key_fields]
         self.line = line
         initial: dict[str, Any] = {"grouped": "yes" if line.grouped else "no"}
         for index, name in enumerate(self.columns):
@@ -145,6 +149,8 @@ class FieldMapForm(ScriptForm):
     amount = WholeNumber(required=False, label="How many", min_value=-MOST_MOVED, max_value=MOST_MOVED)
     unit = forms.ChoiceField(choices=UNITS, required=False)
     day = forms.ChoiceField(choices=DAYS, required=False)
+    option = forms.CharField(required=False, max_length=4000, strip=False)
+    choices = forms.CharField(required=False, max_length=20_000, strip=False)
 
     def __init__(
         self,
@@ -189,6 +195,8 @@ class FieldMapForm(ScriptForm):
             "amount": "How many days, weeks, months or years are added",
             "unit": "What is added",
             "day": "Day of the month",
+            "option": "Option",
+            "choices": "Options to choose from, with semicolons between them,",
         }
         for name, label in words.items():
             self.fields[name].widget.attrs["aria-label"] = f"{label} of {target or 'the added field'}"
@@ -197,6 +205,8 @@ class FieldMapForm(ScriptForm):
                 attrs={"aria-label": "Name of the added field", "placeholder": "Add a field"}
             )
             self.fields["type"].widget = forms.Select(choices=TYPES, attrs={"aria-label": "Type of the added field"})
+        self.fields["option"].widget.attrs["placeholder"] = "The option that is sent"
+        self.fields["choices"].widget.attrs["placeholder"] = "All options: one; two; three"
 
     def clean_script(self) -> str:
         return self.written(self.cleaned_data["script"])
@@ -209,6 +219,11 @@ class FieldMapForm(ScriptForm):
             complaint := self.complaint(given.get("script", ""))
         ):
             self.add_error("script", f"{given.get('target')}: {complaint}")
+        if given.get("column_type") == ColumnType.LIST_OPTION and given.get("option"):
+            offered = options_in(given.get("choices", ""))
+            if given["option"] not in offered:
+                listed = ", ".join(offered[:12]) or "none yet"
+                self.add_error("option", f"{given['option']} is no option of {given.get('target')}. Options: {listed}.")
         return given
 
     def field_map(self) -> FieldMap | None:
@@ -227,9 +242,18 @@ class FieldMapForm(ScriptForm):
             required=about.required if about else False,
             translation=self._translation() if column_type is ColumnType.TRANSLATION else None,
             date=self._date() if column_type is ColumnType.DATE_CALCULATION else None,
+            lookup=self._lookup(given["target"]) if column_type is ColumnType.LOOKUP else None,
+            choices=options_in(given["choices"]) if column_type is ColumnType.LIST_OPTION else (),
         )
 
+    def _lookup(self, target: str) -> Lookup:
+        """The lookup as its own page left it."""
+        before = (item.lookup for item in self.line.fields if item.target == target)
+        return next(before, None) or Lookup()
+
     def _value(self, column_type: ColumnType) -> str:
+        if column_type is ColumnType.LOOKUP:
+            return ""
         value: str = self.cleaned_data[VALUE_CELLS[column_type]]
         if column_type is ColumnType.DATE_CALCULATION:
             return "" if value == OF_START else value.removeprefix(OF_COLUMN)
@@ -249,6 +273,11 @@ class FieldMapForm(ScriptForm):
         rule = NoMatch(given["no_match"] or NoMatch.ERROR)
         default = given["default"] if rule is NoMatch.DEFAULT else ""
         return Translation(table=given["table"], no_match=rule, default=default)
+
+
+def options_in(text: str) -> tuple[str, ...]:
+    """Read the options of a list as they are typed: with semicolons between them."""
+    return tuple(dict.fromkeys(option for part in text.split(";") if (option := part.strip())))
 
 
 class BaseFieldMaps(_FieldMaps):
@@ -294,7 +323,7 @@ def field_map_forms(
     if not fields:
         rows += [{} for _ in range(SPARE_FIELDS)]
     form_kwargs = {
-        "columns": plan.source.columns,
+        "columns": plan.all_columns,
         "variables": variables,
         "tables": tables or {},
         "line": line,
@@ -321,11 +350,14 @@ def _row(about: TargetField, item: FieldMap | None) -> dict[str, Any]:
     row: dict[str, Any] = {"about": about, "target": about.name, "type": about.type.value}
     if item is None:
         return {**row, "group": "missing" if about.required else "rest", "column_type": ""}
-    value_name = VALUE_CELLS[item.column_type]
     of_start = item.date is not None and item.date.of_start
-    empty = item.column_type is not ColumnType.CONSTANT and not item.value and not of_start
+    says = item.value or of_start or (item.lookup and item.lookup.table)
+    empty = item.column_type is not ColumnType.CONSTANT and not says
     group = "missing" if about.required and empty else "mapped"
-    row |= {"group": group, "column_type": item.column_type.value, value_name: item.value, "format": item.format}
+    row |= {"group": group, "column_type": item.column_type.value, "format": item.format}
+    if item.column_type in VALUE_CELLS:
+        row[VALUE_CELLS[item.column_type]] = item.value
+    row |= {"choices": "; ".join(item.choices), "lookup": item.lookup}
     if item.translation:
         how = item.translation
         row |= {"table": how.table, "no_match": how.no_match.value, "default": how.default}

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from integrations.engine.plan import ColumnType, Plan
+from integrations.engine.plan import ColumnType, FieldMap, Plan
 from integrations.engine.variables import IN_TEXT, mentioned
+
+KINDS = {ColumnType.CALCULATION: "calculation", ColumnType.LOOKUP: "lookup"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +32,8 @@ def mentions_of(plan: Plan) -> list[Mention]:
 def translations_of(plan: Plan) -> list[Mention]:
     """Give every mention of a translation table in `plan`; the name is the table's public id."""
     return [
-        Mention(
-            name=item.translation.table,
-            words=f"the mapping of {item.target}",
-            tab="integration",
-            line=n,
-            part="mapping",
-        )
-        for n, line in enumerate(plan.lines, start=1)
-        for item in line.fields
+        Mention(name=item.translation.table, words=words, tab="integration", line=number, part=part)
+        for number, part, words, item in _placed(plan)
         if item.translation and item.translation.table
     ]
 
@@ -49,19 +44,35 @@ def _of_the_source(plan: Plan) -> Iterator[Mention]:
             yield Mention(name=name, words=f"the {option} of the source", tab="source")
 
 
+def _placed(plan: Plan) -> Iterator[tuple[int, str, str, FieldMap]]:
+    """Give every additional column and field with its line, the part of the line it stands in, and words for that."""
+    for item in plan.additional:
+        yield 1, "additional", f"the additional column {item.target}", item
+    for number, line in enumerate(plan.lines, start=1):
+        for item in line.fields:
+            yield number, "mapping", f"the mapping of {item.target}", item
+
+
 def _of_lines(plan: Plan) -> Iterator[Mention]:
+    for item in plan.additional:
+        for name in _read_by(item):
+            words = f"the additional column {item.target}"
+            yield Mention(name=name, words=words, tab="integration", line=1, part="additional")
     for number, line in enumerate(plan.lines, start=1):
         for name in sorted(set(IN_TEXT.findall(line.target))):
             yield Mention(name=name, words=f"the target of line {line.name}", tab="target", line=number)
         for item in line.fields:
-            if item.column_type in (ColumnType.CALCULATION, ColumnType.GLOBAL_VARIABLE):
-                kind = "calculation" if item.column_type is ColumnType.CALCULATION else "mapping"
-                for name in _names(item.value):
-                    words = f"the {kind} of {item.target}"
-                    yield Mention(name=name, words=words, tab="integration", line=number, part="mapping")
+            kind = KINDS.get(item.column_type, "mapping")
+            for name in _read_by(item):
+                words = f"the {kind} of {item.target}"
+                yield Mention(name=name, words=words, tab="integration", line=number, part="mapping")
         for name in _names(line.restriction):
             words = f"the restriction of line {line.name}"
             yield Mention(name=name, words=words, tab="integration", line=number, part="restriction")
+
+
+def _read_by(item: FieldMap) -> list[str]:
+    return _names(item.value if item.column_type is ColumnType.CALCULATION else " ".join(item.variables))
 
 
 def _of_tasks(plan: Plan) -> Iterator[Mention]:

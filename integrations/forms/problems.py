@@ -12,6 +12,7 @@ from integrations.connectors.http_call import body_of, statuses
 from integrations.connectors.spec import DestinationKind, SourceKind, TargetField
 from integrations.engine.dates import DATED
 from integrations.engine.errors import DefinitionError
+from integrations.engine.order import HANDED_ON
 from integrations.engine.plan import (
     DOCUMENT_STAGES,
     EVERYTHING_SENT,
@@ -20,6 +21,7 @@ from integrations.engine.plan import (
     ColumnType,
     FieldMap,
     Line,
+    Lookup,
     NoMatch,
     ParentData,
     Plan,
@@ -71,7 +73,7 @@ class Surroundings:
 
     `connections` maps public ids to names. `targets` is the target profile: the fields of each target, empty where
     the destination does not list its fields. `check` gives the first complaint about a script, or "". `variables` are
-    the names of the company's global variables, `secure` those that are secure, `tables` the public ids of its translation tables. `own` is the public id of the process itself, `neighbours` are the
+    the names of the company's global variables, `secure` those that are secure, `tables` the public ids of its translation tables, `searchable` those of the connections that values can be looked up at. `own` is the public id of the process itself, `neighbours` are the
     processes that its tasks may come to, by public id.
     """
 
@@ -83,6 +85,7 @@ class Surroundings:
     variables: Collection[str] = ()
     secure: Collection[str] = ()
     tables: Collection[str] = ()
+    searchable: Collection[str] = ()
     own: str = ""
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
 
@@ -93,6 +96,7 @@ def problems_of(plan: Plan, around: Surroundings) -> list[Problem]:
         *_source(plan, around),
         *_unknown_variables(plan, around, "source"),
         *_target(plan, around),
+        *_additional(plan, around),
         *_lines(plan, around),
         *_unknown_variables(plan, around, "target"),
         *_unknown_variables(plan, around, "integration"),
@@ -150,24 +154,19 @@ def _columns(plan: Plan, names: Sequence[str]) -> Iterator[Problem]:
         kinds = [column.type, *(_read_as(item) for item in plan.fields if item.column == column.name)]
         if complaint := next(filter(None, (_format_complaint(kind, column.format) for kind in kinds)), ""):
             yield Problem(sentence=f"Column {column.name}: {complaint}", tab="source")
-    yield from _namesakes(plan, names)
+    yield from _namesakes(plan, [*names, *plan.additional_names])
 
 
 def _namesakes(plan: Plan, names: Sequence[str]) -> Iterator[Problem]:
     """Two columns that a script knows by one name: it could not say which one it means."""
     known: dict[str, str] = {}
-    scripts = [item.value for item in _fields(plan, ColumnType.CALCULATION)]
-    scripts += [line.restriction for line in plan.lines if line.restriction]
+    scripts = plan.line_scripts
     looked_at = {names[index] for index in mentioned(scripts, names)}
     for name in names:
         other = known.setdefault(token(name), name)
         if other != name and looked_at & {name, other}:
             sentence = f"Scripts know {other} and {name} by one name, this.{token(name)}. Rename one in the source."
             yield Problem(sentence=sentence, tab="source")
-
-
-def _fields(plan: Plan, kind: ColumnType) -> list[FieldMap]:
-    return [item for line in plan.lines for item in line.fields if item.column_type is kind]
 
 
 def _read_as(item: FieldMap) -> ValueType:
@@ -204,8 +203,38 @@ def _target(plan: Plan, around: Surroundings) -> Iterator[Problem]:
         yield Problem(sentence="There is no line: nothing would be sent. Add one.", tab="target")
 
 
+def _additional(plan: Plan, around: Surroundings) -> Iterator[Problem]:
+    """Each may read what stands before it, so that none can lead back to itself."""
+    before = [column.name for column in plan.source.columns]
+    # They have their page under each line; without a line there is a greater problem.
+    for item in plan.additional if plan.lines else ():
+        for sentence in filter(None, _of_additional(item, before, plan, around)):
+            yield Problem(sentence=sentence, tab="integration", line=1, part="additional")
+        before.append(item.target)
+
+
+def _of_additional(item: FieldMap, before: Sequence[str], plan: Plan, around: Surroundings) -> Iterator[str]:
+    names = [column.name for column in plan.all_columns]
+    called = f"Additional column {item.target}"
+    if item.target in before:
+        yield f"{called} has the name of a column before it. Rename it."
+    scripts = [item.value] if item.column_type is ColumnType.CALCULATION else []
+    looked_at = [names[at] for at in mentioned(scripts, names)] if any(map(_says_what_it_reads, scripts)) else []
+    later = [name for name in (*item.columns, *looked_at) if name in names and name not in before]
+    if later:
+        yield f"{called} reads {later[0]}, which does not stand before it. Remove one and add it again behind the other."
+    elif complaint := _complaint(item, before, around) or _into_text_alone(item, _secure_here(plan, around)):
+        yield f"{called}: {complaint}"
+    if item.lookup and item.lookup.restricts:
+        yield f"{called} would leave a line out, and it belongs to all lines. Choose another rule, or map the lookup."
+
+
+def _says_what_it_reads(script: str) -> bool:
+    return not HANDED_ON.search(script)
+
+
 def _lines(plan: Plan, around: Surroundings) -> Iterator[Problem]:
-    names = [column.name for column in plan.source.columns]
+    names = [column.name for column in plan.all_columns]
     kind = around.destinations.get(plan.destination.kind)
     seen: set[str] = set()
     for number, line in enumerate(plan.lines, start=1):
@@ -271,30 +300,66 @@ def _writes_new(line: Line) -> bool:
 
 
 def _complaint(item: FieldMap, columns: Sequence[str], around: Surroundings) -> str:
-    table = item.translation.table if item.translation else ""
+    if item.column_type is ColumnType.DATE_CALCULATION and (complaint := _of_date(item)):
+        return complaint
+    if item.column_type in (ColumnType.SOURCE_COLUMN, ColumnType.TRANSLATION) and not item.value:
+        return "no source column is chosen."
+    if columns and (missing := next((name for name in item.columns if name not in columns), "")):
+        return f"{missing} is not a column of the source{_hint(missing, columns)}."
     match item.column_type:
-        case ColumnType.SOURCE_COLUMN | ColumnType.TRANSLATION if not item.value:
-            return "no source column is chosen."
-        case ColumnType.DATE_CALCULATION if item.type not in DATED:
-            return f"a date calculation gives a date, and the field is {item.type}."
-        case ColumnType.DATE_CALCULATION if not item.value and not (item.date and item.date.of_start):
-            return "no date to begin with is chosen."
-        case _ if columns and item.column and item.column not in columns:
-            return f"{item.value} is not a column of the source{_hint(item.value, columns)}."
-        case ColumnType.TRANSLATION if not table:
-            return "no translation table is chosen."
-        case ColumnType.TRANSLATION if table not in around.tables:
-            return "its translation table no longer exists. Choose another one."
+        case ColumnType.TRANSLATION:
+            return _of_translation(item, around)
         case ColumnType.GLOBAL_VARIABLE if not item.value:
             return "no global variable is chosen."
-        case ColumnType.CALCULATION if not item.value.strip():
-            return "the calculation is empty."
+        case ColumnType.LOOKUP:
+            return _of_lookup(item.lookup or Lookup(), around)
+        case ColumnType.LIST_OPTION:
+            return _of_option(item)
         case ColumnType.CALCULATION:
-            return around.check(item.value)
+            return around.check(item.value) if item.value.strip() else "the calculation is empty."
+    return ""
+
+
+def _of_date(item: FieldMap) -> str:
+    if item.type not in DATED:
+        return f"a date calculation gives a date, and the field is {item.type}."
+    if not item.value and not (item.date and item.date.of_start):
+        return "no date to begin with is chosen."
+    return ""
+
+
+def _of_translation(item: FieldMap, around: Surroundings) -> str:
+    table = item.translation.table if item.translation else ""
+    if not table:
+        return "no translation table is chosen."
+    return "" if table in around.tables else "its translation table no longer exists. Choose another one."
+
+
+def _of_option(item: FieldMap) -> str:
+    if not item.value:
+        return "no option is chosen."
+    return "" if item.value in item.choices else f"{item.value} is no option of its list."
+
+
+def _of_lookup(how: Lookup, around: Surroundings) -> str:
+    if not how.connection:
+        return "the lookup says no connection."
+    if how.connection not in around.connections:
+        return "the connection of the lookup no longer exists. Choose another one."
+    if how.connection not in around.searchable:
+        return f"nothing can be looked up at {around.connections[how.connection]}. Choose another connection."
+    if not how.table:
+        return "the lookup says no table."
+    if not how.matches:
+        return "the lookup says nothing to match."
+    if not how.result:
+        return "the lookup says no field to take."
     return ""
 
 
 def _into_text_alone(item: FieldMap, secure: Collection[str]) -> str:
+    if item.column_type is ColumnType.LOOKUP and (named := next(filter(secure.__contains__, item.variables), "")):
+        return f"{named} is secure and cannot be looked up."
     if item.column_type is not ColumnType.GLOBAL_VARIABLE or item.value not in secure or item.type is ValueType.TEXT:
         return ""
     return f"{item.value} is secure and goes into text alone, and the field is {item.type}."
@@ -400,7 +465,7 @@ def _of_texts(task: Task, plan: Plan) -> Iterator[str]:
     """Names in brackets that would stay as they are. Unknown variables are told elsewhere."""
     if task.type is TaskType.SET_VARIABLE:
         return
-    columns = [token(column.name) for column in plan.source.columns] if task.stage in DOCUMENT_STAGES else []
+    columns = [token(column.name) for column in plan.all_columns] if task.stage in DOCUMENT_STAGES else []
     for name in dict.fromkeys(name for text in task.texts for name in IN_BRACKETS.findall(text)):
         if name.startswith("run.") and name[4:] not in FACTS:
             yield f"Task {task.name} names [{name}]. A run has {', '.join(f'[run.{fact}]' for fact in FACTS)}."

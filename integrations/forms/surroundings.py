@@ -46,6 +46,13 @@ def destination_choices() -> list[tuple[str, str]]:
     ]
 
 
+def searchable_connections() -> list[tuple[str, str]]:
+    """The company's connections that values can be looked up at: (public id, name)."""
+    fitting = [connector.key for connector in CONNECTORS.values() if connector.finder]
+    found = Connection.objects.filter(connector__in=fitting).order_by("name").values_list("public_id", "name")
+    return [(str(key), name) for key, name in found]
+
+
 def surroundings_of(process: Process) -> Surroundings:
     """All that `problems_of` needs to know around the draft of `process`."""
     return Surroundings(
@@ -56,6 +63,7 @@ def surroundings_of(process: Process) -> Surroundings:
         check=first_complaint,
         variables=frozenset(GlobalVariable.objects.values_list("name", flat=True)),
         secure=frozenset(GlobalVariable.objects.filter(is_secure=True).values_list("name", flat=True)),
+        searchable=frozenset(key for key, _ in searchable_connections()),
         tables=frozenset(map(str, TranslationTable.objects.values_list("public_id", flat=True))),
         own=str(process.public_id),
         neighbours=_reachable(called_by(process.drafted)),

@@ -46,6 +46,7 @@ from integrations.runs.drain import is_draining, wait_for_drain
 from integrations.runs.health import this_worker
 from integrations.runs.journal import Deadline, RunJournal
 from integrations.runs.lease import Lease
+from integrations.runs.lookups import open_lookups
 from integrations.runs.outputs import RunWorkspace, clear
 from integrations.runs.pin import SourceInTime, open_pinned
 from integrations.runs.redaction import Redactor
@@ -167,9 +168,11 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
     assert run.started_at is not None
     journal.deadline = _deadline(run, plan)
     started_at = local_start(run.company, run.started_at)
-    inputs = Inputs(variables=variables, tables=tables_of(run.tables), started_at=started_at)
     with ExitStack() as closing:
         look_up = _look_up(run, journal)
+        lookups = open_lookups(plan)
+        closing.callback(lookups.close)
+        inputs = Inputs(variables=variables, tables=tables_of(run.tables), started_at=started_at, lookups=lookups)
         workspace = RunWorkspace(run, lease.epoch, journal, variables, started_at)
         destination = _open_destination(plan, partial(_context, plan, journal, workspace), journal, look_up)
         closing.callback(destination.close)

@@ -5,7 +5,7 @@ those of a run. The destination is asked what it has, never given anything.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import islice
 from tempfile import SpooledTemporaryFile
@@ -28,6 +28,7 @@ from integrations.models import Process, StoredFile
 from integrations.models.vault import vault_of
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.files import path_of, store
+from integrations.runs.lookups import open_lookups
 from integrations.runs.pin import pattern_of, values_named_by
 from integrations.runs.redaction import Redacted, Redactor
 from integrations.runs.translations import pins_of, tables_of
@@ -44,12 +45,16 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
     """Compute what the first rows of the sample would become under `plan`. Raises `WaybillError` with the reason."""
     values = values_of(process, plan)
     check_names(plan, values)
-    with sample_source(process, plan.source) as source:
+    with (
+        closing(open_lookups(plan, seconds=SECONDS, attempts=1, draft=True)) as lookups,
+        sample_source(process, plan.source) as source,
+    ):
         inputs = Inputs(
             # Nothing leaves here, and people look at it: not even handles are needed.
             variables=Variables(masked(values)),
             tables=tables_of(pins_of(plan)),
             started_at=local_start(process.company, timezone.now()),
+            lookups=lookups,
         )
         if not plan.has_scripts:
             return preview(plan, source, None, inputs=inputs, rows=rows)

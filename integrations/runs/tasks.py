@@ -126,7 +126,8 @@ class RunTasks:
         return answer.sentence if isinstance(answer, Fault) else answer
 
     def _did(self, task: Task, document: Document | None, facts: Mapping[str, Any]) -> Did:
-        values = named_values(self._variables, facts, self._journal.columns, document)
+        columns = (*self._journal.columns, *self._plan.additional_names)
+        values = named_values(self._variables, facts, columns, document)
         match task.type:
             case TaskType.SET_VARIABLE:
                 return Did(value=self._variables.filled_in(task.value))
@@ -342,7 +343,7 @@ def named_values(
     """Give every name that a text may hold in brackets: variables, facts of the run, columns of the first row."""
     values = variables.snapshot() | {f"run.{name}": value for name, value in facts.items()}
     if document is not None and document.rows:
-        values |= dict(zip(map(token, columns), document.rows[0], strict=False))
+        values |= dict(zip(map(token, columns), document.full_rows[0], strict=False))
     return values
 
 

@@ -1,4 +1,4 @@
-"""A task tried on one document of the sample, with the values a run would begin with. Nothing is changed by it."""
+"""A task or a restriction tried on one document of the sample, with the values a run would begin with. Nothing is changed by it."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,10 @@ from typing import Any
 from django.utils import timezone
 
 from integrations.engine.batch import Document
-from integrations.engine.errors import WaybillError
+from integrations.engine.errors import DefinitionError, WaybillError
+from integrations.engine.lines import Cutter
 from integrations.engine.plan import DOCUMENT_STAGES, Line, Plan, Task, TaskType
-from integrations.engine.ports import Fault
+from integrations.engine.ports import Computed, Fault
 from integrations.engine.preview import Preview, PreviewDocument
 from integrations.engine.secure import masked
 from integrations.engine.variables import Variables
@@ -54,7 +55,8 @@ def try_task(process: Process, plan: Plan, task: Task, number: int, facts: Mappi
     """
     task = replace(task, enabled=True)
     alone = replace(plan, lines=(), tasks=(task,))
-    columns, document = tuple(column.name for column in plan.source.columns), None
+    columns = (*(column.name for column in plan.source.columns), *plan.additional_names)
+    document = None
     if task.stage in DOCUMENT_STAGES:
         sample = sample_of_tasks(process, plan)
         columns, document = sample.columns, _document(sample.documents, number)
@@ -66,11 +68,55 @@ def try_task(process: Process, plan: Plan, task: Task, number: int, facts: Mappi
     began = time.perf_counter()
     well, sentence = _done(alone, columns, task, document, variables, run)
     took = timedelta(seconds=time.perf_counter() - began)
+    sentence = Redactor(alone.to_json(), vault)(sentence)
+    return Tried(well=well, sentence=sentence, took=took, variables=_changed(before, variables))
+
+
+def try_restriction(process: Process, plan: Plan, line: Line, number: int) -> Tried:
+    """Ask the restriction of `line` about the records of document `number` of the sample.
+
+    Raises `WaybillError` when there is nothing to try it on.
+    """
+    if not line.restriction.strip():
+        raise DefinitionError("There is no script yet to test: every record is sent.", code="definition.nothing_to_try")
+    sample = sample_of_tasks(process, plan)
+    document = _document(sample.documents, number)
+    if document is None:
+        raise DefinitionError("The sample holds no row to test with.", code="definition.no_sample")
+    alone = replace(plan, lines=(replace(line, fields=()),), tasks=(), additional=())
+    rows = Cutter(plan, line, sample.columns).cut(document)
+    before = values_of(process, plan)
+    check_names(alone, before)
+    vault = vault_of(process.company)
+    variables = Variables(before, vault=vault, secure=secure_names(plan))
+    began = time.perf_counter()
+    scripts = open_scripts(alone, sample.columns, variables=variables)
+    try:
+        (answer,) = scripts.evaluate([[rows]])
+    finally:
+        scripts.close()
+    took = timedelta(seconds=time.perf_counter() - began)
+    well, sentence = _judged(answer, document)
+    sentence = Redactor(alone.to_json(), vault)(sentence)
+    return Tried(well=well, sentence=sentence, took=took, variables=_changed(before, variables))
+
+
+def _judged(answer: list[list[Computed]] | Fault, document: Document) -> tuple[bool | None, str]:
+    if isinstance(answer, Fault):
+        return False, f"The document would fail: {answer.sentence}"
+    sends = [record.send for record in answer[0]]
+    if len(sends) == 1:
+        return (True, "True: the record would be sent.") if sends[0] else (None, "False: the record would be left out.")
+    left_out = [str(number) for number, send in zip(document.row_numbers, sends, strict=False) if not send]
+    if not left_out:
+        return True, f"True for all {len(sends)} records: they would be sent."
+    rows = f"row {left_out[0]}" if len(left_out) == 1 else f"rows {', '.join(left_out[:20])}"
+    return (True if any(sends) else None), f"{sum(sends)} of {len(sends)} records would be sent; left out: {rows}."
+
+
+def _changed(before: Mapping[str, Any], variables: Variables) -> list[tuple[str, Any, Any]]:
     after = variables.snapshot()
-    changed = [
-        (name, masked(before[name]), masked(after[name])) for name in sorted(before) if before[name] != after[name]
-    ]
-    return Tried(well=well, sentence=Redactor(alone.to_json(), vault)(sentence), took=took, variables=changed)
+    return [(name, masked(before[name]), masked(after[name])) for name in sorted(before) if before[name] != after[name]]
 
 
 def _done(
@@ -83,7 +129,8 @@ def _done(
 ) -> tuple[bool | None, str]:
     if not plan.has_scripts:
         return _without_a_script(task, columns, document, variables, run)
-    scripts = open_scripts(plan, columns, variables=variables)
+    # The script child knows the additional columns by itself.
+    scripts = open_scripts(plan, columns[: len(columns) - len(plan.additional)], variables=variables)
     try:
         if task.condition:
             wanted = scripts.ask_condition(task, document, run)
@@ -129,7 +176,13 @@ def _document(found: Sequence[PreviewDocument], number: int) -> Document | None:
     if not found:
         return None
     shown = found[max(1, min(number, len(found))) - 1]
-    return Document(number=shown.number, key=shown.key, rows=list(shown.rows), row_numbers=list(shown.row_numbers))
+    return Document(
+        number=shown.number,
+        key=shown.key,
+        rows=list(shown.rows),
+        row_numbers=list(shown.row_numbers),
+        wide=list(shown.full_rows),
+    )
 
 
 def _facts(process: Process, task: Task) -> dict[str, Any]:

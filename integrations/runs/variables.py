@@ -11,14 +11,11 @@ from zoneinfo import ZoneInfo
 
 from accounts.models import Company
 from integrations.engine.errors import DefinitionError
-from integrations.engine.plan import ColumnType, Keep, Plan
+from integrations.engine.plan import ColumnType, FieldMap, Keep, Plan
 from integrations.engine.secure import Vault, is_handle
 from integrations.engine.variables import IN_TEXT, Variables, mentioned, text_of
 from integrations.models import GlobalVariable, Process, Run, RunStatus
 from integrations.models.vault import vault_of
-
-MAPPED = {ColumnType.CALCULATION: "calculation", ColumnType.GLOBAL_VARIABLE: "mapping"}
-"""The column types that may name a variable, and the word for where they do."""
 
 
 def local_start(company: Company, moment: datetime) -> datetime:
@@ -71,16 +68,22 @@ def check_names(plan: Plan, known: Iterable[str]) -> None:
 def places(plan: Plan) -> list[tuple[str, str]]:
     """Give every text of `plan` that may name a variable, with the words for where it stands."""
     found = [(f"The {option} of the source", " ".join(names)) for option, names in plan.source.named.items()]
+    found += [_place(item) for item in plan.additional]
     for line in plan.lines:
         found.append((f"The target of line {line.name}", " ".join(IN_TEXT.findall(line.target))))
         found.append((f"The restriction of line {line.name}", line.restriction))
-        found += [
-            (f"The {MAPPED[f.column_type]} of {f.target}", f.value) for f in line.fields if f.column_type in MAPPED
-        ]
+        found += [_place(item) for item in line.fields]
     for task in plan.active_tasks:
         found.append((f"The condition of task {task.name}", task.condition))
         found.append((f"Task {task.name}", " ".join((task.script, task.variable, *task.texts))))
     return [(place, text) for place, text in found if text.strip()]
+
+
+def _place(item: FieldMap) -> tuple[str, str]:
+    if item.column_type is ColumnType.CALCULATION:
+        return f"The calculation of {item.target}", item.value
+    kind = "lookup" if item.column_type is ColumnType.LOOKUP else "mapping"
+    return f"The {kind} of {item.target}", " ".join(item.variables)
 
 
 def keep(run: Run, plan: Plan, variables: Variables, status: str) -> dict[str, Any]:

@@ -59,11 +59,12 @@ class Sandbox:
     """`engine.ports.Scripts` of one run: one child at a time, started anew when one had to be killed."""
 
     def __init__(self, plan: Plan, columns: Sequence[str], limits: Limits, variables: Variables) -> None:
-        self._lines = plan.lines
+        self._additional = plan.additional_names
+        self._lines = plan.script_lines
         self._tasks = plan.active_tasks
         self._places = {task.name: place for place, task in enumerate(self._tasks)}
         self._limits = limits
-        self._scripts = [_scripts_of(line) for line in plan.lines]
+        self._scripts = [_scripts_of(line) for line in self._lines]
         self._variables = variables
         self._indexes, self._setup = self._set_up(columns)
         self._told = -1
@@ -127,6 +128,7 @@ class Sandbox:
 
     def _set_up(self, columns: Sequence[str]) -> tuple[list[int], bytes]:
         """Give the columns that the scripts look at, and what a child is told when it starts."""
+        columns = [*columns, *self._additional]
         bodies = [body for task in self._tasks for body in (task.condition, task.script) if body]
         indexes = mentioned([*(script for line in self._scripts for script in line), *bodies], columns)
         names = [columns[index] for index in indexes]
@@ -141,7 +143,10 @@ class Sandbox:
         return indexes, json.dumps(setup).encode()
 
     def _ask_task(self, task: Task, part: str, document: Document | None, facts: Mapping[str, Any]) -> bool | Fault:
-        rows = [[row[index] for index in self._indexes] for row in document.rows] if document else []
+        # A document with a problem has no additional columns yet: they are blank.
+        rows = (
+            [[row[i] if i < len(row) else "" for i in self._indexes] for row in document.full_rows] if document else []
+        )
         asked = {"task": self._places[task.name], "part": part, "row": rows[0] if rows else [], "rows": rows}
         message = json.dumps(asked | {"run": dict(facts)})
         for _ in range(LOSSES):

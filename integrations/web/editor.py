@@ -82,7 +82,7 @@ def place_of(process: Process, problem: Problem) -> str:
 
 def code_names(process: Process) -> dict[str, Any]:
     """Give the names that stand beside a code box: (what is inserted, what it says of itself)."""
-    columns = process.drafted.source.columns
+    columns = process.drafted.all_columns
     variables = GlobalVariable.objects.values_list("name", "description")
     return {
         "columns": [(f"this.{token(column.name)}", column.name) for column in columns],

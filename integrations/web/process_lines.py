@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
+from integrations.engine.errors import WaybillError
 from integrations.engine.plan import FieldMap, Line, Plan
 from integrations.forms.mapping import (
     BaseFieldMaps,
@@ -26,12 +27,14 @@ from integrations.forms.mapping import (
 from integrations.forms.problems import nearest
 from integrations.forms.surroundings import destination_choices, first_complaint, targets_of, warnings
 from integrations.models import GlobalVariable, Process, TranslationTable
+from integrations.runs.trial import try_restriction
 from integrations.web.editor import catch_up, code_names, editable, found, frame, go_on, respond, write_draft
-from integrations.web.samples import Cell, LineSample, line_sample
+from integrations.web.samples import Cell, LineSample, line_sample, sampled_documents
 
 PARTS = (
     ("grouping", "Source Grouping", "process-grouping"),
     ("mapping", "Mapping", "process-mapping"),
+    ("additional", "Additional Columns", "process-additional"),
     ("restriction", "Restriction", "process-restriction"),
 )
 
@@ -46,23 +49,23 @@ def integration(request: Request, public_id: UUID) -> HttpResponse:
     return respond(request, "integration", frame(request, process, "integration"))
 
 
-def _line_of(process: Process, number: int) -> Line:
+def line_of(process: Process, number: int) -> Line:
     lines = process.drafted.lines
     if not 1 <= number <= len(lines):
         raise Http404
     return lines[number - 1]
 
 
-def _with_line(plan: Plan, number: int, line: Line) -> Plan:
+def with_line(plan: Plan, number: int, line: Line) -> Plan:
     lines = list(plan.lines)
     lines[number - 1] = line
     return replace(plan, lines=tuple(lines))
 
 
-def _line_frame(request: Request, process: Process, number: int, part: str, **more: Any) -> dict[str, Any]:
+def line_frame(request: Request, process: Process, number: int, part: str, **more: Any) -> dict[str, Any]:
     args = [process.public_id, number]
     context = frame(request, process, "integration", saves_tab=True, part=part, number=number, **more)
-    context["line"] = _line_of(process, number)
+    context["line"] = line_of(process, number)
     context["parts"] = [(key, label, reverse(name, args=args)) for key, label, name in PARTS]
     context["line_links"] = [
         (at, line.name, reverse(f"process-{part}", args=[process.public_id, at]))
@@ -78,22 +81,22 @@ def _line_frame(request: Request, process: Process, number: int, part: str, **mo
 @requires(Role.VIEWER)
 def grouping(request: Request, public_id: UUID, number: int) -> HttpResponse:
     process = found(public_id)
-    line = _line_of(process, number)
+    line = line_of(process, number)
     form = GroupingForm(plan=process.drafted, line=line, initial={"revision": process.revision})
-    return respond(request, "grouping", _line_frame(request, process, number, "grouping", form=form))
+    return respond(request, "grouping", line_frame(request, process, number, "grouping", form=form))
 
 
 @require_POST
 @requires(Role.DESIGNER)
 def save_grouping(request: Request, public_id: UUID, number: int) -> HttpResponse:
     process = editable(public_id)
-    form = GroupingForm(request.POST, plan=process.drafted, line=_line_of(process, number))
+    form = GroupingForm(request.POST, plan=process.drafted, line=line_of(process, number))
     if not form.is_valid():
-        return respond(request, "grouping", _line_frame(request, process, number, "grouping", form=form), 422)
-    plan = _with_line(process.drafted, number, form.result())
+        return respond(request, "grouping", line_frame(request, process, number, "grouping", form=form), 422)
+    plan = with_line(process.drafted, number, form.result())
     if not write_draft(request, process, plan, form.cleaned_data["revision"]):
         catch_up(form, process)
-        context = _line_frame(request, process, number, "grouping", form=form, conflict=True)
+        context = line_frame(request, process, number, "grouping", form=form, conflict=True)
         return respond(request, "grouping", context, 409)
     return go_on(request, process, reverse("process-grouping", args=[public_id, number]))
 
@@ -102,7 +105,7 @@ def save_grouping(request: Request, public_id: UUID, number: int) -> HttpRespons
 @requires(Role.VIEWER)
 def mapping(request: Request, public_id: UUID, number: int) -> HttpResponse:
     process = found(public_id)
-    line = _line_of(process, number)
+    line = line_of(process, number)
     grid = _grid(process, line)
     form = RevisionForm(initial={"revision": process.revision})
     return _mapping_page(request, process, number, form, grid, process.drafted)
@@ -112,7 +115,7 @@ def mapping(request: Request, public_id: UUID, number: int) -> HttpResponse:
 @requires(Role.DESIGNER)
 def save_mapping(request: Request, public_id: UUID, number: int) -> HttpResponse:
     process = editable(public_id)
-    line = _line_of(process, number)
+    line = line_of(process, number)
     form, grid = RevisionForm(request.POST), _grid(process, line, request.POST)
     if not (form.is_valid() and grid.is_valid()):
         return _mapping_page(request, process, number, form, grid, process.drafted, status=422)
@@ -125,11 +128,21 @@ def save_mapping(request: Request, public_id: UUID, number: int) -> HttpResponse
         line, names = matched_by_name(line, targets_of(process).get(line.target, ()), process.drafted.source.columns)
         matched = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
         sentence = f"{len(names):,} matched by name: {matched}." if names else "No further target has a column's name."
-    plan = _with_line(process.drafted, number, line)
+    plan = with_line(process.drafted, number, line)
     if not write_draft(request, process, plan, form.cleaned_data["revision"]):
         catch_up(form, process)
         return _mapping_page(request, process, number, form, grid, plan, conflict=True, status=409)
     return go_on(request, process, reverse("process-mapping", args=[public_id, number]), sentence)
+
+
+def _addresses(process: Process, number: int) -> dict[str, str]:
+    """Where the grid of a mapping is saved, computed, and completed by lookups."""
+    args = [process.public_id, number]
+    return {
+        "save_url": reverse("process-mapping-save", args=args),
+        "sample_url": reverse("process-mapping-sample", args=args),
+        "lookup_part": "mapping",
+    }
 
 
 def _taken(process: Process, line: Line, target: str) -> Line:
@@ -147,13 +160,13 @@ def _taken(process: Process, line: Line, target: str) -> Line:
 def mapping_sample(request: Request, public_id: UUID, number: int) -> HttpResponse:
     """Compute the sample for the grid as it stands on the screen, saved or not. Writes nothing."""
     process = found(public_id)
-    line = _line_of(process, number)
+    line = line_of(process, number)
     grid = _grid(process, line, request.POST)
     # A row that cannot be computed says so itself; the others are computed without it.
     fields = tuple(item for form in grid.forms if form.is_valid() and (item := form.field_map()))
-    plan = _with_line(process.drafted, number, replace(line, fields=fields))
-    sample = _sample(process, plan, number, request)
-    context = {"process": process, "number": number, "grid": grid, "sample": sample, "rows": _rows(grid, sample)}
+    plan = with_line(process.drafted, number, replace(line, fields=fields))
+    sample = sample_of(process, plan, number, request)
+    context = {"grid": grid, "sample": sample, "rows": rows_of(grid, sample)} | _addresses(process, number)
     return render(request, "processes/_samples.html", context)
 
 
@@ -164,14 +177,21 @@ def _grid(process: Process, line: Line, data: Any = None) -> BaseFieldMaps:
     return field_map_forms(process.drafted, line, fields, first_complaint, data, variables=variables, tables=tables)
 
 
-def _sample(process: Process, plan: Plan, number: int, request: Request) -> LineSample:
+def sample_of(process: Process, plan: Plan, number: int, request: Request) -> LineSample:
+    return line_sample(process, plan, number, sample_number(request))
+
+
+def sample_number(request: Request) -> int:
+    """Say which document of the sample was asked for."""
     asked = request.POST.get("sample") or request.GET.get("sample") or "1"
-    return line_sample(process, plan, number, int(asked) if asked.isdecimal() and len(asked) < 9 else 1)
+    return int(asked) if asked.isdecimal() and len(asked) < 9 else 1
 
 
-def _rows(grid: BaseFieldMaps, sample: LineSample) -> list[dict[str, Any]]:
+def rows_of(
+    grid: BaseFieldMaps, sample: LineSample, *, mapped: str = "Mapped", more: str = "Add fields"
+) -> list[dict[str, Any]]:
     """Pair each row of the grid with its sample and name the group that begins with it."""
-    titles = {"missing": "Required, not mapped", "mapped": "Mapped", "rest": "Optional, not mapped"}
+    titles = {"missing": "Required, not mapped", "mapped": mapped, "rest": "Optional, not mapped", "": more}
     groups = [item.initial.get("group", "") for item in grid.forms]
     rows = []
     for index, item in enumerate(grid.forms):
@@ -182,11 +202,14 @@ def _rows(grid: BaseFieldMaps, sample: LineSample) -> list[dict[str, Any]]:
                 "form": item,
                 "about": item.known.get(item["target"].value() or ""),
                 "key": item["target"].value() in item.line.keys,
-                "title": titles.get(group, "Add fields") if begins else "",
+                "title": titles[group] if begins else "",
                 "count": groups.count(group),
                 "sample": _cell_of(item, sample),
                 "group": group,
                 "nearest": nearest(item["target"].value() or "", item.columns) if group == "missing" else "",
+                "place": next(
+                    (at for at, f in enumerate(item.line.fields, 1) if f.target == item.initial.get("target")), 0
+                ),
                 "slug": slugify(f"sample-{index}"),
             }
         )
@@ -210,9 +233,10 @@ def _mapping_page(
     status: int = 200,
     **more: Any,
 ) -> HttpResponse:
-    sample = _sample(process, plan, number, request)
-    more |= {"names": code_names(process), "sample": sample, "rows": _rows(grid, sample)}
-    context = _line_frame(request, process, number, "mapping", form=form, grid=grid, **more)
+    sample = sample_of(process, plan, number, request)
+    more |= {"names": code_names(process), "sample": sample, "rows": rows_of(grid, sample)}
+    more |= _addresses(process, number)
+    context = line_frame(request, process, number, "mapping", form=form, grid=grid, **more)
     return respond(request, "mapping", context, status)
 
 
@@ -220,7 +244,7 @@ def _mapping_page(
 @requires(Role.VIEWER)
 def restriction(request: Request, public_id: UUID, number: int) -> HttpResponse:
     process = found(public_id)
-    line = _line_of(process, number)
+    line = line_of(process, number)
     form = RestrictionForm(check=first_complaint, initial={"revision": process.revision, "script": line.restriction})
     return _restriction_page(request, process, number, form)
 
@@ -229,11 +253,11 @@ def restriction(request: Request, public_id: UUID, number: int) -> HttpResponse:
 @requires(Role.DESIGNER)
 def save_restriction(request: Request, public_id: UUID, number: int) -> HttpResponse:
     process = editable(public_id)
-    line = _line_of(process, number)
+    line = line_of(process, number)
     form = RestrictionForm(request.POST, check=first_complaint)
     if not form.is_valid():
         return _restriction_page(request, process, number, form, status=422)
-    plan = _with_line(process.drafted, number, replace(line, restriction=form.cleaned_data["script"]))
+    plan = with_line(process.drafted, number, replace(line, restriction=form.cleaned_data["script"]))
     if not write_draft(request, process, plan, form.cleaned_data["revision"]):
         catch_up(form, process)
         return _restriction_page(request, process, number, form, conflict=True, status=409)
@@ -243,8 +267,40 @@ def save_restriction(request: Request, public_id: UUID, number: int) -> HttpResp
 def _restriction_page(
     request: Request, process: Process, number: int, form: RestrictionForm, *, status: int = 200, **more: Any
 ) -> HttpResponse:
-    saved = _line_of(process, number).restriction
-    context = _line_frame(
-        request, process, number, "restriction", form=form, names=code_names(process), warnings=warnings(saved), **more
+    saved = line_of(process, number).restriction
+    context = line_frame(
+        request,
+        process,
+        number,
+        "restriction",
+        form=form,
+        names=code_names(process),
+        warnings=warnings(saved),
+        samples=sampled_documents(process),
+        sample=sample_number(request),
+        **more,
     )
     return respond(request, "restriction", context, status)
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def test_restriction(request: Request, public_id: UUID, number: int) -> HttpResponse:
+    """Try the script as it stands on the screen, saved or not, on a document of the sample. Writes nothing."""
+    process = found(public_id)
+    line = line_of(process, number)
+    form = RestrictionForm(request.POST, check=first_complaint)
+    tried = _tried(process, line, form, sample_number(request))
+    if request.htmx:
+        return render(request, "processes/_tried.html", {"tried": tried})
+    return _restriction_page(request, process, number, form, tried=tried)
+
+
+def _tried(process: Process, line: Line, form: RestrictionForm, number: int) -> dict[str, Any]:
+    if not form.is_valid():
+        return {"refused": " ".join(map(str, form.errors.get("script", ())))}
+    try:
+        line = replace(line, restriction=form.cleaned_data["script"])
+        return {"result": try_restriction(process, process.drafted, line, number)}
+    except WaybillError as error:
+        return {"refused": error.sentence}

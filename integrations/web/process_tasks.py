@@ -21,7 +21,7 @@ from integrations.forms.stages import EXPECTS, ON_FAILURE, ON_SUCCESS, PARENT_DA
 from integrations.forms.surroundings import first_complaint, neighbours, warnings
 from integrations.forms.task import Offered, TaskForm, arranged, offered, with_task
 from integrations.models import Connection, GlobalVariable, Process
-from integrations.runs.trial import sample_of_tasks, try_task
+from integrations.runs.trial import try_task
 from integrations.web.editor import (
     catch_up,
     code_names,
@@ -33,6 +33,7 @@ from integrations.web.editor import (
     who_saved,
     write_draft,
 )
+from integrations.web.samples import sampled_documents
 
 TRIED = (
     "type",
@@ -194,18 +195,6 @@ def _tried(request: Request, process: Process, form: TaskForm) -> dict[str, Any]
         return {"refused": error.sentence}
 
 
-def _samples(process: Process) -> list[tuple[int, str]]:
-    """The documents of the sample that a task may be tried on: (number, words)."""
-    if not process.drafted.source.columns:
-        return []
-    try:
-        found = sample_of_tasks(process, process.drafted).documents
-    except WaybillError:
-        # A trial at a document's stage says why; at another stage it needs no document.
-        return []
-    return [(item.number, f"{item.number} · {item.key or 'no key'}") for item in found]
-
-
 def _form(process: Process, task: Task | None, data: Any = None, **more: Any) -> TaskForm:
     return TaskForm(
         data,
@@ -255,7 +244,7 @@ def _task_page(
         stages=[(stage, words, _meanings(stage)) for stage, words in STAGES.items()],
         then=THEN,
         facts=FACTS,
-        samples=_samples(process),
+        samples=sampled_documents(process),
         sample=request.POST.get("sample", "1"),
         now={
             "when": STAGES[now].when,

@@ -353,10 +353,11 @@ def _blamed(run: Run, outcome: DocumentOutcome) -> set[str]:
     if not outcome.column:
         return set()
     mapped = {
-        item.column
+        column
         for line in run.version.plan.lines
         for item in line.fields
-        if item.target == outcome.column and item.column
+        for column in item.columns
+        if item.target == outcome.column
     }
     return mapped | {outcome.column}
 

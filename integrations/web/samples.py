@@ -9,6 +9,7 @@ from integrations.engine.plan import Plan
 from integrations.engine.preview import Preview, PreviewDocument
 from integrations.models import Process
 from integrations.runs.preview import preview_of
+from integrations.runs.trial import sample_of_tasks
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,44 @@ def line_sample(process: Process, plan: Plan, line: int, number: int) -> LineSam
     return LineSample(number=number, documents=len(seen.documents), key=document.key, cells=cells)
 
 
+def additional_sample(process: Process, plan: Plan, number: int) -> LineSample:
+    """Compute the additional columns of document `number` (from 1) of the sample, for its first row."""
+    if not plan.source.columns:
+        return LineSample(reason="The live sample appears once the source has a sample file.")
+    try:
+        seen = sample_of_tasks(process, plan)
+    except WaybillError as error:
+        return LineSample(reason=error.sentence)
+    if not seen.documents:
+        return LineSample(reason="The sample holds no row.")
+    number = max(1, min(number, len(seen.documents)))
+    document = seen.documents[number - 1]
+    problem = document.problem.sentence if document.problem else ""
+    values = document.full_rows[0][len(seen.columns) - len(plan.additional) :]
+    cells = {
+        item.target: Cell(text=value, words="" if value else "blank", problem="" if value else problem)
+        for item, value in zip(plan.additional, values, strict=False)
+    }
+    return LineSample(number=number, documents=len(seen.documents), key=document.key, cells=cells)
+
+
 def _cell(value: Any, problem: str = "") -> Cell:
     if value is None:
         return Cell(words="no value", problem=problem)
     text = str(value)
     return Cell(text=text, words="" if text else "blank")
+
+
+def sampled_documents(process: Process) -> list[tuple[int, str]]:
+    """The documents of the sample that a script may be tried on: (number, words)."""
+    if not process.drafted.source.columns:
+        return []
+    try:
+        found = sample_of_tasks(process, process.drafted).documents
+    except WaybillError:
+        # A trial that needs a document says why there is none.
+        return []
+    return [(item.number, f"{item.number} · {item.key or 'no key'}") for item in found]
 
 
 def _to_send(document: PreviewDocument) -> int:

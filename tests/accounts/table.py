@@ -62,6 +62,10 @@ def line(world: World, it: Furniture) -> list[Any]:
     return [it.process.public_id, 1]
 
 
+def field(world: World, it: Furniture) -> list[Any]:
+    return [it.process.public_id, 1, "mapping", 1]
+
+
 def trashed(world: World, it: Furniture) -> list[Any]:
     return [it.trashed.public_id]
 
@@ -101,6 +105,11 @@ def tab(name: str, *, on_line: int | None = None, **changes: Any) -> Data:
         return shown_answers(client, it.process, name, line=on_line) | changes
 
     return answers
+
+
+def lookup(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    where = {"connection": str(it.connection.public_id), "table": "customers", "result": "name"}
+    return revision(world, it, client) | where | {"none": "fail", "many": "first"}
 
 
 def sample(world: World, it: Furniture, client: Client) -> dict[str, Any]:
@@ -305,6 +314,19 @@ TABLE: dict[str, Row] = {
     "process-restriction-save": Row(
         least="designer", methods=POST, args=line, data=tab("restriction", on_line=1, script="return true;")
     ),
+    "process-restriction-test": Row(
+        least="designer", methods=POST, args=line, data=tab("restriction", on_line=1), unaudited=LOOKED_AT
+    ),
+    "process-additional": Row(least="viewer", args=line),
+    "process-additional-save": Row(
+        least="designer", methods=POST, args=line, data=tab("additional", on_line=1, **{"fields-0-constant": "North"})
+    ),
+    "process-additional-sample": Row(
+        least="designer", methods=POST, args=line, data=tab("additional", on_line=1), unaudited=LOOKED_AT
+    ),
+    "process-lookup": Row(least="viewer", args=field),
+    "process-lookup-save": Row(least="designer", methods=POST, args=field, data=lookup),
+    "process-lookup-look": Row(least="designer", methods=POST, args=field, data=lookup, unaudited=LOOKED_AT),
     "process-tasks": Row(least="viewer", args=process),
     "process-tasks-arrange": Row(
         least="designer",

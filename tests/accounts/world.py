@@ -213,6 +213,7 @@ def _process(company: Company, by: User, name: str, plan: Plan, word: str) -> Pr
         source=plan.source,
         destination=plan.destination,
         key_fields=plan.key_fields,
+        additional=(FieldMap(target="Country", column_type=ColumnType.CONSTANT, value=f"here{word}"),),
         lines=(Line(name=line.name, target=line.target, keys=line.keys, fields=(*line.fields, note)),),
         tasks=plan.tasks,
         variables=plan.variables,

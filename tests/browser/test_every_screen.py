@@ -23,7 +23,19 @@ from accounts import first_visit, invitations
 from accounts.audit import record
 from accounts.models import Company, Role, User
 from integrations.connectors.excel import write_rows
-from integrations.engine.plan import ColumnType, DateCalculation, FieldMap, NoMatch, Stage, Task, TaskType, Translation
+from integrations.engine.plan import (
+    ColumnType,
+    DateCalculation,
+    FieldMap,
+    Lookup,
+    Match,
+    NoMatch,
+    NoneFound,
+    Stage,
+    Task,
+    TaskType,
+    Translation,
+)
 from integrations.models import Connection, GlobalVariable, Process, TranslationTable
 from integrations.runs.request import request_cancel, request_run
 from tests import factories
@@ -39,11 +51,21 @@ if os.environ.get("EVERY_LOOK"):
 
 RUN = ("runs", "run-panel", "run-panel-process", "run-summary", "run-errors", "run-details", "run-source-file")
 PROCESS = ("process", "process-options", "process-versions", "process-preview", "process-source", "process-target")
-LINE = ("process-grouping", "process-mapping", "process-restriction")
+LINE = ("process-grouping", "process-mapping", "process-additional", "process-restriction")
 TASK = ("process-tasks", "process-task-new", "process-variables")
 VARIABLES = ("global-variables", "global-variable-new")
 TABLES = ("translation-tables", "translation-table-new")
-DEFINE = (*PROCESS, *LINE, *TASK, *VARIABLES, *TABLES, "process-task", "global-variable", "translation-table")
+DEFINE = (
+    *PROCESS,
+    *LINE,
+    *TASK,
+    *VARIABLES,
+    *TABLES,
+    "process-task",
+    "process-lookup",
+    "global-variable",
+    "translation-table",
+)
 DEFINE += ("processes", "process-new", "connections", "connection", "connection-new")
 ADMINISTER = ("users", "audit-log", "companies", "company", "profile", "account_change_password", "account_logout")
 PLAIN = (
@@ -185,12 +207,23 @@ def test_the_designers_pages(
         field = FieldMap(target="name", column_type=ColumnType.TRANSLATION, value="CompanyName", translation=how)
         line = broken.lines[0]
         dated = FieldMap(target="source", column_type=ColumnType.DATE_CALCULATION, date=DateCalculation(of_start=True))
+        how_found = Lookup(
+            connection=str(crm.public_id),
+            table="customers",
+            matches=(Match(field="customer_number", column="CustomerNumber"),),
+            result="name",
+            none=NoneFound.DEFAULT,
+            default="new",
+        )
+        found = FieldMap(target="Known as", column_type=ColumnType.LOOKUP, lookup=how_found)
+        listed = FieldMap(target="Kind", column_type=ColumnType.LIST_OPTION, value="b", choices=("a", "b"))
         others = {"name": field, "source": dated}
         fields = tuple(others.get(item.target, item) for item in line.fields)
-        translated = replace(broken, lines=(replace(line, fields=fields),))
+        translated = replace(broken, lines=(replace(line, fields=fields),), additional=(found, listed))
         Process.objects.filter(pk=customers.pk).update(draft=translated.to_json())
     eye.look(*map(reverse, TABLES), reverse("translation-table", args=[table.public_id]))
-    eye.look(reverse("process-mapping", args=[customers.public_id, 1]))
+    eye.look(*(reverse(f"process-{part}", args=[customers.public_id, 1]) for part in ("mapping", "additional")))
+    eye.look(reverse("process-lookup", args=[customers.public_id, 1, "additional", 1]))
     workbook = tmp_path / "accounts.xlsx"
     write_rows(workbook, ("From", "To"), [*pairs[1:], ("00001x", ""), ("", "none")])
     page.goto(eye.root + reverse("translation-table", args=[table.public_id]))

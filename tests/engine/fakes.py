@@ -1,7 +1,7 @@
 """The world as the engine sees it, in memory: a source, scripts, destinations of each kind, a journal that can be cut."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from integrations.engine.batch import Bucket, Delivery, Document, MappedBatch, Problem, Row, RowBatch
@@ -15,12 +15,24 @@ from integrations.engine.plan import (
     DestinationSpec,
     FieldMap,
     Line,
+    Lookup,
     Options,
     Plan,
     SourceSpec,
     Stage,
 )
-from integrations.engine.ports import Computed, Fault, Position, Segment, Settled, Stop, TaskEnd, TaskResult, Ticket
+from integrations.engine.ports import (
+    Computed,
+    Fault,
+    Found,
+    Position,
+    Segment,
+    Settled,
+    Stop,
+    TaskEnd,
+    TaskResult,
+    Ticket,
+)
 from integrations.engine.variables import Variables
 
 
@@ -63,6 +75,19 @@ class Functions:
             yield fault or lines
 
     def close(self) -> None: ...
+
+
+class Tables:
+    """Lookups in rows by their key; `asked` holds the keys of every question."""
+
+    def __init__(self, rows: Mapping[tuple[str, ...], Sequence[str | None]]) -> None:
+        self._rows = rows
+        self.asked: list[list[tuple[str, ...]]] = []
+
+    def find(self, lookup: Lookup, keys: Sequence[tuple[str, ...]]) -> list[Found]:
+        self.asked.append(list(keys))
+        found = [self._rows.get(key, ()) for key in keys]
+        return [Found(len(values), values[0] if values else None) for values in found]
 
 
 class World:
@@ -235,10 +260,11 @@ def run(plan: Plan, source: Rows, world: World, ledger: Ledger, **ports: Any) ->
             variables=ports.get("variables") or Variables(),
             tables=ports.get("tables", {}),
             started_at=ports.get("started_at"),
+            lookups=ports.get("lookups"),
         ),
         ticket_for=lambda segment: Ticket(run="r", token="t", epoch=1, segment=segment),
         wait=lambda seconds: None,
     )
 
 
-__all__ = ["Aggregate", "Cut", "Functions", "Hooks", "Ledger", "Rows", "World", "customers", "run"]
+__all__ = ["Aggregate", "Cut", "Functions", "Hooks", "Ledger", "Rows", "Tables", "World", "customers", "run"]

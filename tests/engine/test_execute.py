@@ -96,7 +96,9 @@ def test_a_value_that_does_not_fit_is_named_with_its_row_and_column(ledger: Ledg
     fields = (FieldMap(target="number", value="Number"), FieldMap(target="since", value="Name", type=ValueType.DATE))
     rows = [["C1", "2026-01-31"], ["C2", "2026-02-30"], ["C3", ""]]
     run(customers(fields=fields), Rows(COLUMNS, rows), World(), ledger)
-    assert ledger.sentences == {"C2": "“2026-02-30” in Name of row 2 is not a date such as 2026-11-24."}
+    assert ledger.sentences == {
+        "C2": "“2026-02-30” in Name of row 2 is not a date such as 2026-11-24, which since needs."
+    }
     assert ledger.buckets["C3"] is Bucket.CREATED
 
 

@@ -1,6 +1,7 @@
 """What keeps a draft from being runnable is said in sentences that lead to the place."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,9 @@ from integrations.engine.plan import (
     DateCalculation,
     DestinationSpec,
     FieldMap,
+    Lookup,
+    Match,
+    NoneFound,
     ParentData,
     Plan,
     SourceSpec,
@@ -331,3 +335,72 @@ def test_a_process_cannot_give_on_its_data_before_it_read_any() -> None:
     assert sentences(replace(customers(), tasks=(task,)), neighbours={"child": Neighbour(name="CHILD")}) == [
         "Task CHILD gives on this process's data, and at its stage nothing was read yet. Move it."
     ]
+
+
+def added(name: str, **changes: Any) -> FieldMap:
+    return FieldMap(target=name, **changes)
+
+
+def sought(connection: str = CRM, **changes: Any) -> FieldMap:
+    parts = {"table": "customers", "matches": (Match(field="number", column="Name"),), "result": "name"}
+    lookup = Lookup(connection=connection, **{**parts, **changes})
+    return FieldMap(target="Known as", column_type=ColumnType.LOOKUP, lookup=lookup)
+
+
+@pytest.mark.parametrize(
+    ("column", "complaint"),
+    [
+        (sought(), ""),
+        (sought(""), ": the lookup says no connection."),
+        (sought("gone"), ": the connection of the lookup no longer exists. Choose another one."),
+        (sought("files"), ": nothing can be looked up at Files. Choose another connection."),
+        (sought(table=""), ": the lookup says no table."),
+        (sought(matches=()), ": the lookup says nothing to match."),
+        (sought(result=""), ": the lookup says no field to take."),
+        (
+            sought(matches=(Match(field="n", column="Nmae"),)),
+            ": Nmae is not a column of the source. Nearest name: Name.",
+        ),
+        (sought(matches=(Match(field="n", variable="GBL_KEY"),)), ": GBL_KEY is secure and cannot be looked up."),
+        (
+            sought(none=NoneFound.RESTRICT),
+            " would leave a line out, and it belongs to all lines. Choose another rule, or map the lookup.",
+        ),
+        (added("Kind", column_type=ColumnType.LIST_OPTION, choices=("a",)), ": no option is chosen."),
+        (added("Kind", column_type=ColumnType.LIST_OPTION, value="b", choices=("a",)), ": b is no option of its list."),
+        (added("Name", value="Name"), " has the name of a column before it. Rename it."),
+        (
+            added("Early", value="Late"),
+            " reads Late, which does not stand before it. Remove one and add it again behind the other.",
+        ),
+        (
+            added("Early", column_type=ColumnType.CALCULATION, value="return this._Late;"),
+            " reads Late, which does not stand before it. Remove one and add it again behind the other.",
+        ),
+        (
+            added("Early", column_type=ColumnType.CALCULATION, value="return this._Early;"),
+            " reads Early, which does not stand before it. Remove one and add it again behind the other.",
+        ),
+    ],
+)
+def test_an_additional_column_that_cannot_be_computed_is_named_with_the_reason(
+    column: FieldMap, complaint: str
+) -> None:
+    plan = replace(customers(), additional=(column, added("Late", value="Name")))
+
+    said = sentences(
+        plan,
+        connections={CRM: "Demo CRM", "files": "Files"},
+        searchable={CRM},
+        variables={"GBL_KEY"},
+        secure={"GBL_KEY"},
+    )
+
+    assert said == ([f"Additional column {column.target}{complaint}"] if complaint else [])
+
+
+def test_lines_map_additional_columns_like_those_of_the_source() -> None:
+    plan = with_fields(customers().lines[0].fields[0], FieldMap(target="name", value="Kind"))
+
+    assert sentences(plan) == ["name of line Customer: Kind is not a column of the source."]
+    assert sentences(replace(plan, additional=(added("Kind", value="Name"),))) == []

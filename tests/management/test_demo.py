@@ -78,16 +78,19 @@ def test_the_customers_end_where_they_should(demo: Company, crm: Path) -> None:
     assert run.status == RunStatus.COMPLETED_WITH_ERRORS
     assert (run.source_rows, run.source_documents) == (1_000, 997)
     assert buckets(run) == {"created": (923, 926), "restricted": (63, 63), "failed": (11, 11)}
-    a_state, a_date = "is refused by the rule state_is_a_us_state of customers.", "is not a date such as 2026-11-24."
+    a_state, a_date = (
+        "is refused by the rule state_is_a_us_state of customers.",
+        "is not a date such as 2026-11-24, which customer_since needs.",
+    )
     assert failed(run) == [
         ("C10143", 143, "state", f"“XX” in state {a_state}"),
         ("C10208", 208, "state", f"“Tex.” in state {a_state}"),
         ("C10267", 267, "CustomerSince", f"“2019-02-30” in CustomerSince of row 267 {a_date}"),
         ("C10392", 392, "CompanyName", "CompanyName is blank in row 392, and name is required."),
-        ("C10434", 434, "CreditLimit", "“12,5OO.00” in CreditLimit of row 434 is not a number such as 1234.50."),
+        ("C10434", 434, "CreditLimit", "“12,5OO.00” in CreditLimit of row 434 is not a number such as 1234.50, which credit_limit needs."),
         ("C10513", 513, "CustomerSince", f"“13/25/2017” in CustomerSince of row 513 {a_date}"),
         ("C10605", 605, "CompanyName", "CompanyName is blank in row 605, and name is required."),
-        ("C10689", 689, "CreditLimit", "“n/a” in CreditLimit of row 689 is not a number such as 1234.50."),
+        ("C10689", 689, "CreditLimit", "“n/a” in CreditLimit of row 689 is not a number such as 1234.50, which credit_limit needs."),
         ("C10748", 748, "state", f"“ZZ” in state {a_state}"),
         ("C10800", 800, "", "Line 802 has 11 values, too few: the header names 12 columns."),
         ("C10872", 872, "email", "“no-at-sign.example” in email is refused by the rule email_has_an_at_sign of customers."),
@@ -123,9 +126,9 @@ def test_the_orders_end_where_they_should(demo: Company, crm: Path) -> None:
     assert buckets(run) == {"created": (809, 2_982), "failed": (4, 18)}
     assert failed(run) == [
         ("SO-118037", 101, "Quantity", "“2.5” in Quantity of row 101 is not a whole number such as 42."),
-        ("SO-118205", 669, "OrderDate", "“2026-09-31” in OrderDate of row 669 is not a date such as 2026-11-24."),
+        ("SO-118205", 669, "OrderDate", "“2026-09-31” in OrderDate of row 669 is not a date such as 2026-11-24, which order_date needs."),
         ("SO-118333", 1156, "currency", "“EURO” in currency is refused by the rule currency_is_three_letters of orders."),
-        ("SO-118410", 1448, "UnitPrice", "“abc” in UnitPrice of row 1448 is not a number such as 1234.50."),
+        ("SO-118410", 1448, "UnitPrice", "“abc” in UnitPrice of row 1448 is not a number such as 1234.50, which unit_price needs."),
     ]  # fmt: skip
 
 

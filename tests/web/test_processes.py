@@ -1,5 +1,8 @@
 """Processes: from a name to a version that runs, by the forms that a designer sees."""
 
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,19 @@ from django.utils import timezone
 from django_scopes import scope
 
 from accounts.models import AuditEntry, Company, User
-from integrations.engine.plan import Aggregate, ColumnType, DateCalculation, DateUnit, DayOfMonth, Plan, WhenBusy
+from integrations.engine.plan import (
+    Aggregate,
+    ColumnType,
+    DateCalculation,
+    DateUnit,
+    DayOfMonth,
+    Lookup,
+    Match,
+    NoneFound,
+    Plan,
+    WhenBusy,
+)
+from integrations.forms.differences import differences
 from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, TranslationTable
 from tests import factories
 from tests.runs.making import process_of
@@ -561,3 +576,155 @@ def test_a_name_that_was_taken_a_moment_ago_is_said_and_nothing_is_lost(
         Process.objects.filter(pk=first.pk).update(trashed_at=timezone.now())
         Process.objects.filter(pk=second.pk).update(name="FIRST")
     assert "was made a moment ago" in said(client.post(reverse("process-restore", args=[first.public_id]), follow=True))
+
+
+# ---- additional columns, lookups, the test of a restriction ----------------------------------------------------------
+
+
+@pytest.fixture
+def known(crm: Connection, tmp_path: Path) -> Connection:
+    """The CRM with two customers in it."""
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as database, database:
+        database.execute("INSERT INTO customers VALUES ('00123', 'Known already', 1, NULL), ('9', 'Other', 2, NULL)")
+    return crm
+
+
+def add_lookup(client: Client, process: Process, crm: Connection, **changes: Any) -> Any:
+    """Add the column Known as and say where it is looked up."""
+    save(client, process, "additional", line=1, **{"fields-0-target": "Known as", "fields-0-column_type": "lookup"})
+    answers = {
+        "revision": process.revision,
+        "connection": str(crm.public_id),
+        "table": "customers",
+        "result": "name",
+        "field-0": "customer_number",
+        "with-0": "column:Customer Number",
+        "none": "default",
+        "many": "fail",
+        "default": "new",
+    }
+    args = [process.public_id, 1, "additional", 1]
+    response = client.post(reverse("process-lookup-save", args=args), answers | changes, follow=True)
+    process.refresh_from_db()
+    return response
+
+
+def test_an_additional_column_is_looked_up_and_offered_to_every_line(
+    client: Client, with_line: Process, known: Connection
+) -> None:
+    response = add_lookup(client, with_line, known)
+
+    assert response.status_code == 200, response.context["form"].errors
+    (column,) = draft(with_line).additional
+    assert column.lookup == Lookup(
+        connection=str(known.public_id),
+        table="customers",
+        matches=(Match(field="customer_number", column="Customer Number"),),
+        result="name",
+        none=NoneFound.DEFAULT,
+        default="new",
+    )
+    assert response.context["cell"].text == "Known already"
+    mapping = client.get(reverse("process-mapping", args=[with_line.public_id, 1]), {"sample": "2"})
+    assert "Known as" in mapping.context["rows"][0]["form"].columns
+    additional = client.get(reverse("process-additional", args=[with_line.public_id, 1]), {"sample": "2"})
+    assert [row["sample"].text for row in additional.context["rows"] if row["sample"]] == ["new"]
+    preview = client.get(reverse("process-preview", args=[with_line.public_id])).context["seen"]
+    assert preview.columns[-1] == "Known as" and [row[-1] for row in preview.rows] == [
+        "Known already",
+        "new",
+        "Known already",
+    ]
+    assert (
+        "Additional column Known as added: a lookup of name in customers where customer_number is Customer Number, "
+        "or “new”, of several the document fails"
+    ) in differences(replace(draft(with_line), additional=()), draft(with_line))
+
+
+def test_a_lookup_that_is_half_made_keeps_the_draft_from_running_and_says_what_it_lacks(
+    client: Client, with_line: Process, known: Connection
+) -> None:
+    for changes, said_of_it in (
+        ({"connection": ""}, "Additional column Known as: the lookup says no connection."),
+        ({"table": ""}, "Additional column Known as: the lookup says no table."),
+        ({"field-0": "", "with-0": ""}, "Additional column Known as: the lookup says nothing to match."),
+        ({"result": ""}, "Additional column Known as: the lookup says no field to take."),
+    ):
+        page = add_lookup(client, with_line, known, **changes)
+        assert said_of_it in [place.sentence for place in page.context["problems"]]
+        assert "The live sample appears once the lookup is complete." in page.content.decode()
+
+
+def test_a_lookup_names_what_is_not_in_the_other_system(client: Client, with_line: Process, known: Connection) -> None:
+    wrong = add_lookup(client, with_line, known, table="clients").content.decode()
+    assert "There is no table clients at this connection." in wrong and "customers, items" in wrong
+
+    wrong = add_lookup(client, with_line, known, result="title").content.decode()
+    assert "The table customers has no field title." in wrong
+
+    answers = {"field-0": "customer_number", "with-0": "", "field-1": "", "with-1": "column:Name"}
+    refused = add_lookup(client, with_line, known, **answers)
+    assert refused.status_code == 422
+    assert "customer_number has nothing to be compared with" in refused.content.decode()
+    assert "Name has no field to be compared with" in refused.content.decode()
+
+
+def test_an_additional_lookup_leaves_no_line_out(client: Client, with_line: Process, known: Connection) -> None:
+    assert add_lookup(client, with_line, known, none="restrict").status_code == 422
+
+
+def test_a_connection_that_is_looked_up_at_is_not_deleted(
+    client: Client, with_line: Process, known: Connection, company: Company, tmp_path: Path
+) -> None:
+    other = sql_connection(company, tmp_path / "crm.db", name="Other")
+    add_lookup(client, with_line, other)
+
+    response = client.post(reverse("connection-delete", args=[other.public_id]), follow=True)
+
+    assert "CUSTOMERS" in said(response) and Connection.objects.filter(pk=other.pk).exists()
+
+
+def test_an_option_is_one_of_its_list(client: Client, with_line: Process) -> None:
+    refused = map_note(client, with_line, column_type="list_option", option="West", choices="North; South")
+    assert (
+        refused.status_code == 422 and "West is no option of note. Options: North, South." in refused.content.decode()
+    )
+
+    response = map_note(client, with_line, column_type="list_option", option="South", choices="North; South; ")
+
+    assert sample_of_note(response).text == "South"
+    (field,) = draft(with_line).lines[0].fields
+    assert (field.value, field.choices) == ("South", ("North", "South"))
+
+
+@pytest.mark.parametrize(
+    ("script", "number", "sentence"),
+    [
+        ("return this._Name !== '';", "1", "True: the record would be sent."),
+        ("return this._Name !== '';", "2", "False: the record would be left out."),
+        ("this.GBL_SEEN = this._Name; return true;", "1", "GBL_SEEN"),
+        ("return this.nothing.at.all;", "1", "The document would fail: The restriction of customers failed: TypeError"),
+        ("return 1;", "1", "The document would fail: The restriction of customers"),
+        ("", "1", "There is no script yet to test"),
+        ("return (", "1", "Unexpected token"),
+    ],
+)
+def test_a_restriction_is_tried_on_a_chosen_document_and_saves_nothing(
+    client: Client, with_line: Process, company: Company, script: str, number: str, sentence: str
+) -> None:
+    GlobalVariable.objects.create(company=company, name="GBL_SEEN", value="")
+    answers = {"revision": with_line.revision, "script": script, "sample": number}
+
+    page = client.post(reverse("process-restriction-test", args=[with_line.public_id, 1]), answers)
+
+    assert sentence in page.content.decode()
+    assert draft(with_line).lines[0].restriction == ""
+
+
+def test_a_restriction_of_every_row_is_tried_on_all_rows_of_the_document(client: Client, with_line: Process) -> None:
+    save(client, with_line, "grouping", line=1, grouped="no")
+    answers = {"revision": with_line.revision, "script": "return this._Amount > 7;", "sample": "1"}
+
+    page = client.post(reverse("process-restriction-test", args=[with_line.public_id, 1]), answers)
+
+    assert "1 of 2 records would be sent; left out: row 3." in page.content.decode()

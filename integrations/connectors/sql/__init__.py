@@ -15,6 +15,7 @@ from integrations.connectors.spec import (
 )
 from integrations.connectors.sql import marker
 from integrations.connectors.sql.destination import SqlDestination
+from integrations.connectors.sql.lookup import SqlFinder
 from integrations.connectors.sql.query import QuerySource
 from integrations.connectors.sql.systems import reachable, system_of, table_columns, targets
 from integrations.engine.errors import WaybillError
@@ -122,5 +123,6 @@ CONNECTOR = Connector(
         ),
     ),
     destinations=(DestinationKind(key="sql", title="SQL tables", open=_open_destination, targets=targets),),
+    finder=SqlFinder,
     offers={"delivery_marker": create_marker},
 )

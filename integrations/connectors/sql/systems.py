@@ -13,7 +13,7 @@ import psycopg
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.reflection import Inspector
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, NoSuchTableError
 from sqlalchemy.pool import NullPool
 
 from integrations.connectors.places import allowed_path
@@ -398,6 +398,22 @@ def _value_type(column_type: Any) -> ValueType:
         datetime: ValueType.DATETIME,
     }
     return known.get(python, ValueType.TEXT)
+
+
+def table_fields(system: System, table: str) -> dict[str, TargetField]:
+    """Give the columns of a table or view, in their order; none when there is no such table."""
+    schema, _, name = table.rpartition(".")
+    with system.inspector() as inspector:
+        try:
+            found = inspector.get_columns(name, schema=schema or None)
+        except NoSuchTableError:
+            return {}
+        return {
+            column["name"]: TargetField(
+                name=column["name"], type=_value_type(column["type"]), type_label=str(column["type"])
+            )
+            for column in found
+        }
 
 
 def table_columns(system: System, table: str) -> list[str]:
