@@ -129,6 +129,7 @@ class TaskType(StrEnum):
     SEND_EMAIL = "send_email"
     RUN_SQL = "run_sql"
     CALL_HTTP = "call_http"
+    FILE = "file"
     VALIDATION = "validation"
     SET_VARIABLE = "set_variable"
 
@@ -137,6 +138,15 @@ STAYS_INSIDE = frozenset({TaskType.RUN_SCRIPT, TaskType.SET_VARIABLE})
 """Tasks that wait for no other system."""
 VALIDATES_AT = frozenset({Stage.INTEGRATION_PRE, Stage.VALIDATION, Stage.DOCUMENT_PRE})
 """Where a validation may stand: while what it finds wrong can still be kept from being sent."""
+
+
+class FileAction(StrEnum):
+    """What a file task does to the files it finds. *Archive* is a move that dates the names."""
+
+    COPY = "copy"
+    MOVE = "move"
+    DELETE = "delete"
+    ARCHIVE = "archive"
 
 
 class Expects(StrEnum):
@@ -355,6 +365,9 @@ class Task:
     *Call HTTP* sends `body` to `path` at `connection` and goes well for the `expected` statuses; `variable` takes the
     answer's body. *Validation* asks the query `statement` at `connection`, and fails unless it gives what it `expects`.
 
+    *File* does its `action` to the files at `connection` whose names match `file_name`, or to the `own_file` that the
+    run has read; they go to the folder `to_connection` under their `new_name`, over another file with `overwrite`.
+
     Texts that are no scripts may hold names in brackets (`engine.variables.filled`).
     """
 
@@ -384,6 +397,12 @@ class Task:
     body: str = ""
     expected: str = ""
     expects: Expects = Expects.ROW
+    action: FileAction = FileAction.COPY
+    own_file: bool = False
+    file_name: str = ""
+    to_connection: str = ""
+    new_name: str = ""
+    overwrite: bool = False
 
     @property
     def scripts(self) -> tuple[str, ...]:
@@ -393,7 +412,7 @@ class Task:
     def texts(self) -> tuple[str, ...]:
         """What is filled in when the task is done."""
         email = (self.to, self.cc, self.subject, self.text)
-        return (self.value, *email, self.statement, self.path, self.body)
+        return (self.value, *email, self.statement, self.path, self.body, self.file_name, self.new_name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -579,6 +598,7 @@ def _task(data: Mapping[str, Any]) -> Task:
         "on_failure": Then,
         "parent_data": ParentData,
         "expects": Expects,
+        "action": FileAction,
     }
     given: dict[str, Any] = {name: words[name](value) if name in words else value for name, value in data.items()}
     return Task(**given)

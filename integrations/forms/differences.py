@@ -17,7 +17,7 @@ from integrations.engine.plan import (
     TaskType,
     Variable,
 )
-from integrations.forms.stages import EXPECTS, KEEP, PARENT_DATA, STAGES, THEN, TYPES
+from integrations.forms.stages import ACTIONS, EXPECTS, KEEP, PARENT_DATA, STAGES, THEN, TYPES
 
 OPTIONS = {
     "separator": "the separator",
@@ -33,7 +33,8 @@ OPTIONS = {
     "keep_days": "how long runs are kept",
 }
 HTTP = {"method": "method", "path": "path", "body": "body", "expected": "expected statuses"}
-TEXTS = {"to": "To", "cc": "Cc", "subject": "subject", "text": "text", "statement": "SQL", **HTTP}
+FILES = {"file_name": "files", "new_name": "new name"}
+TEXTS = {"to": "To", "cc": "Cc", "subject": "subject", "text": "text", "statement": "SQL", **HTTP, **FILES}
 """Texts of tasks that are too long to be quoted."""
 NO_MATCH = {
     NoMatch.ERROR: "or the document fails",
@@ -213,12 +214,24 @@ def _task(old: Task, new: Task) -> Iterator[str]:
         yield f"{'sets' if sets else 'keeps its answer in'} {new.variable or 'no variable'}{given if sets else ''}"
     if old.connection != new.connection:
         yield "another connection"
+    yield from _files(old, new)
     yield from _child(old, new)
     yield from (f"{words} changed" for name, words in TEXTS.items() if getattr(old, name) != getattr(new, name))
     if old.expects != new.expects:
         yield f"valid when {EXPECTS[new.expects].lower()}"
     if old.attach_failed != new.attach_failed:
         yield f"{'attaches' if new.attach_failed else 'no longer attaches'} the failed documents"
+
+
+def _files(old: Task, new: Task) -> Iterator[str]:
+    if old.action != new.action:
+        yield f"{ACTIONS[new.action].lower()} instead of {ACTIONS[old.action].lower()}"
+    if old.own_file != new.own_file:
+        yield "the run's own file" if new.own_file else "no longer the run's own file"
+    if old.to_connection != new.to_connection:
+        yield "to another folder"
+    if old.overwrite != new.overwrite:
+        yield f"{'replaces' if new.overwrite else 'no longer replaces'} a file that is there"
 
 
 def _child(old: Task, new: Task) -> Iterator[str]:

@@ -12,6 +12,7 @@ from integrations.connectors.http_call import body_of, statuses
 from integrations.connectors.spec import DestinationKind, SourceKind, TargetField
 from integrations.engine.dates import DATED
 from integrations.engine.errors import DefinitionError
+from integrations.engine.file_name import pattern_complaint
 from integrations.engine.order import HANDED_ON
 from integrations.engine.plan import (
     DOCUMENT_STAGES,
@@ -20,6 +21,7 @@ from integrations.engine.plan import (
     Column,
     ColumnType,
     FieldMap,
+    FileAction,
     Line,
     Lookup,
     NoMatch,
@@ -403,22 +405,29 @@ def _of_task(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
     if task.condition and (complaint := around.check(task.condition)):
         yield f"Condition of task {task.name}: {complaint}"
     match task.type:
-        case TaskType.RUN_SCRIPT if not task.script.strip():
-            yield f"Task {task.name} has no script."
-        case TaskType.RUN_SCRIPT:
-            if complaint := around.check(task.script):
-                yield f"Task {task.name}: {complaint}"
-        case TaskType.SET_VARIABLE if not task.variable:
-            yield f"Task {task.name} says no variable to set."
         case TaskType.RUN_INTEGRATION:
             yield from _of_child(task, plan, around)
         case TaskType.SEND_EMAIL:
             yield from _of_email(task, _secure_here(plan, around))
+        case TaskType.RUN_SCRIPT | TaskType.SET_VARIABLE:
+            yield from _of_own(task, around)
         case TaskType.RUN_SQL | TaskType.VALIDATION:
             yield from _of_sql(task, around)
         case TaskType.CALL_HTTP:
             yield from _of_http(task, around)
+        case TaskType.FILE:
+            yield from _of_files(task, plan, around)
     yield from _of_texts(task, plan)
+
+
+def _of_own(task: Task, around: Surroundings) -> Iterator[str]:
+    if task.type is TaskType.SET_VARIABLE:
+        if not task.variable:
+            yield f"Task {task.name} says no variable to set."
+    elif not task.script.strip():
+        yield f"Task {task.name} has no script."
+    elif complaint := around.check(task.script):
+        yield f"Task {task.name}: {complaint}"
 
 
 def _of_email(task: Task, secure: Collection[str]) -> Iterator[str]:
@@ -452,6 +461,29 @@ def _of_http(task: Task, around: Surroundings) -> Iterator[str]:
         body_of(task.body, {})
     except DefinitionError as error:
         yield f"Task {task.name}: {error.sentence}"
+
+
+def _of_files(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
+    if task.own_file and task.stage is Stage.INTEGRATION_PRE:
+        yield f"Task {task.name} takes the file that the run has read, and at its stage none is read yet. Move it."
+    if not task.own_file:
+        yield from _of_connection(task, around)
+        if not task.file_name.strip():
+            yield f"Task {task.name} says no files."
+        elif "/" in task.file_name or "\\" in task.file_name:
+            yield f"Task {task.name} names a folder among its files. Choose the folder, and write the name alone."
+    for name in sorted(named_in(task.file_name, task.new_name).intersection(_secure_here(plan, around))):
+        yield f"Task {task.name} has {name} in the name of a file, which everyone sees, and its value is secure."
+    if task.action is FileAction.DELETE:
+        return
+    if not task.to_connection:
+        yield f"Task {task.name} says no folder to put the files into."
+    elif task.to_connection not in around.connections:
+        yield f"The folder that task {task.name} puts files into no longer exists. Choose another one."
+    there = [f"run.{fact}" for fact in FACTS] + [token(column.name) for column in plan.source.columns]
+    shape = task.new_name.replace("[FILE]", "x").replace("[EXT]", ".x")
+    if task.new_name and (said := pattern_complaint(shape, there)):
+        yield f"The new name of task {task.name} {said}."
 
 
 def _of_connection(task: Task, around: Surroundings) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from integrations.engine.plan import EVERYTHING_SENT, Expects, Keep, ParentData, Stage, TaskType, Then
+from integrations.engine.plan import EVERYTHING_SENT, Expects, FileAction, Keep, ParentData, Stage, TaskType, Then
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,17 @@ TYPES = {
     TaskType.SEND_EMAIL: "Send E-mail",
     TaskType.RUN_SQL: "Run SQL",
     TaskType.CALL_HTTP: "Call HTTP",
+    TaskType.FILE: "File",
     TaskType.VALIDATION: "Validation",
     TaskType.SET_VARIABLE: "Set Variable",
 }
 THEN = {Then.NEXT: "Go to next step", Then.QUIT: "Quit", Then.CANCEL: "Cancel processing"}
+ACTIONS = {
+    FileAction.COPY: "Copy",
+    FileAction.MOVE: "Move",
+    FileAction.DELETE: "Delete",
+    FileAction.ARCHIVE: "Archive (move, with the date in the name)",
+}
 EXPECTS = {Expects.ROW: "The query gives a row", Expects.NO_ROW: "The query gives no row"}
 PARENT_DATA = {
     ParentData.NONE: "No",

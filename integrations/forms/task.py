@@ -8,12 +8,23 @@ from django import forms
 
 from integrations.connectors.http_call import statuses
 from integrations.engine.errors import DefinitionError
-from integrations.engine.plan import VALIDATES_AT, Column, Expects, ParentData, Plan, Stage, Task, TaskType, Then
+from integrations.engine.plan import (
+    VALIDATES_AT,
+    Column,
+    Expects,
+    FileAction,
+    ParentData,
+    Plan,
+    Stage,
+    Task,
+    TaskType,
+    Then,
+)
 from integrations.forms.mapping import Check, ScriptForm
 from integrations.forms.plain import Tall
 from integrations.forms.problems import Neighbour, unfit, way_back
 from integrations.forms.process import choice
-from integrations.forms.stages import EXPECTS, PARENT_DATA, STAGES, THEN, TYPES
+from integrations.forms.stages import ACTIONS, EXPECTS, PARENT_DATA, STAGES, THEN, TYPES
 
 NAMES = "[GBL_NAME] stands for a variable, [run.number] for a fact of the run, [_Column] for a column of the document."
 METHODS = ("POST", "GET", "PUT", "PATCH", "DELETE")
@@ -21,6 +32,7 @@ DATABASE_OR_SERVICE = {
     TaskType.RUN_SQL: "database",
     TaskType.VALIDATION: "database",
     TaskType.CALL_HTTP: "service",
+    TaskType.FILE: "folder",
 }
 CODE = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off"}
 
@@ -153,6 +165,36 @@ class TaskForm(ScriptForm):
         choices=[(word.value, EXPECTS[word]) for word in Expects],
     )
 
+    action = forms.ChoiceField(
+        required=False, label="What to do", choices=[(word.value, ACTIONS[word]) for word in FileAction]
+    )
+    own_file = forms.BooleanField(
+        required=False,
+        label="The file that this run has read",
+        help_text="Where it came from a folder, and nothing else took its place since. Otherwise nothing is done.",
+    )
+    folder = forms.ChoiceField(required=False, label="Folder")
+    file_name = forms.CharField(
+        required=False,
+        max_length=200,
+        label="Files",
+        help_text="A name or a pattern such as orders_*.csv; no match is a failed task. Values of [GBL_NAME] are taken "
+        "as they are.",
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+    )
+    to_folder = forms.ChoiceField(required=False, label="To folder")
+    new_name = forms.CharField(
+        required=False,
+        max_length=200,
+        label="New name",
+        help_text="[FILE] and [EXT] are the name and its ending, [DATE], [TIME] or [YYYYMMDD] the start of the run. "
+        "Empty: the same name; archived files get date and time.",
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+    )
+    overwrite = forms.BooleanField(
+        required=False, label="Replace a file of that name", help_text="Otherwise that is a failed task."
+    )
+
     service = forms.ChoiceField(required=False, label="Service")
     method = forms.ChoiceField(label="Method", choices=[(word, word) for word in METHODS], required=False)
     path = forms.CharField(
@@ -197,9 +239,10 @@ class TaskForm(ScriptForm):
         known = [*((name, name) for name in sorted(variables)), *gone]
         choice(self, "variable").choices = [("", "Choose a variable"), *known]
         choice(self, "answer").choices = [("", "No variable"), *known]
-        for name, connector in (("database", "sql"), ("service", "http")):
+        for name, connector in (("database", "sql"), ("service", "http"), ("folder", "folder")):
             stored = task.connection if task and DATABASE_OR_SERVICE.get(task.type) == name else ""
             self._offer_connections(name, connections.get(connector, ()), stored)
+        self._offer_connections("to_folder", connections.get("folder", ()), task.to_connection if task else "")
         self._offer_integrations(task.integration if task else "")
 
     def _offer_connections(self, name: str, fitting: Sequence[tuple[str, str]], stored: str) -> None:
@@ -276,7 +319,7 @@ class TaskForm(ScriptForm):
             raise DefinitionError("Enter an address first.", code="definition.nothing_to_try")
         if task.type is TaskType.VALIDATION and not (task.connection and task.statement.strip()):
             raise DefinitionError("Choose the database and write the query first.", code="definition.nothing_to_try")
-        if task.type in (TaskType.RUN_SQL, TaskType.CALL_HTTP):
+        if task.type in (TaskType.RUN_SQL, TaskType.CALL_HTTP, TaskType.FILE):
             raise DefinitionError("What it changes would be changed for good.", code="definition.nothing_to_try")
         return task
 
@@ -315,7 +358,20 @@ class TaskForm(ScriptForm):
                 own = {name: given[name] for name in ("method", "path", "expected")}
                 own |= {"connection": given["service"], "variable": given["answer"]}
                 own["body"] = given["body"].replace("\r\n", "\n")
+            case TaskType.FILE:
+                own = _of_files(given)
         return Task(**{**vars(task), **own})
+
+
+def _of_files(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is a file task's own: nothing that its action, or the run's own file, leaves without a meaning."""
+    action = FileAction(given["action"] or FileAction.COPY)
+    own: dict[str, Any] = {"action": action, "own_file": given["own_file"]}
+    if not given["own_file"]:
+        own |= {"connection": given["folder"], "file_name": given["file_name"]}
+    if action is not FileAction.DELETE:
+        own |= {"to_connection": given["to_folder"], "new_name": given["new_name"], "overwrite": given["overwrite"]}
+    return own
 
 
 def _answers(task: Task | None) -> dict[str, Any]:
@@ -323,6 +379,7 @@ def _answers(task: Task | None) -> dict[str, Any]:
     task = task or Task(name="", type=TaskType.RUN_SCRIPT, stage=Stage.INTEGRATION_PRE)
     answers = {name: getattr(value, "value", value) for name, value in vars(task).items()}
     place = DATABASE_OR_SERVICE.get(task.type)
+    answers["to_folder"] = task.to_connection
     return {**answers, "was": task.name, "answer": task.variable, **({place: task.connection} if place else {})}
 
 

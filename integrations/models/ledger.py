@@ -91,7 +91,7 @@ class TaskDeed(CompanyOwned):
     done = models.BooleanField(default=False)
     """False: it was begun, and may have been done."""
     value = models.JSONField(null=True)
-    """What it gave for the task's variable."""
+    """What it gave for the task's variable; while a file task is not done, the steps it planned."""
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["run", "place"], name="one_deed_of_a_place")]

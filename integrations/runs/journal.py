@@ -185,10 +185,10 @@ class RunJournal:
         with self._writing():
             self._note(**fields)
 
-    def deed_begins(self, place: str) -> None:
-        """Write that a task is about to do something outside, durable before it does."""
+    def deed_begins(self, place: str, steps: Any = None) -> None:
+        """Write that a task is about to do something outside, and in which steps, durable before it does."""
         with self._deeds():
-            TaskDeed.objects.create(company=self._run.company, run=self._run, place=place)
+            TaskDeed.objects.create(company=self._run.company, run=self._run, place=place, value=steps)
 
     def deed_is_done(self, place: str, value: str | None) -> None:
         with self._deeds():

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from integrations.connectors.file_moves import Step, carry_out
 from integrations.connectors.http_call import call, shown
 from integrations.connectors.http_json import ANSWER_CHARS
 from integrations.connectors.spec import Opened
@@ -25,6 +26,7 @@ from integrations.models import DocumentOutcome, Process, Run, RunStatus, TaskDe
 from integrations.models.run import BUCKETS
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.failed_documents import file_name, write_failed
+from integrations.runs.file_tasks import planned_files, told_of_files
 from integrations.runs.journal import RunJournal, storable
 from integrations.runs.mail import letter_of, send
 from integrations.runs.parent_rows import spool_parent_rows
@@ -143,6 +145,8 @@ class RunTasks:
                 return self._once(task, document, partial(self._call_http, task, document, values))
             case TaskType.VALIDATION:
                 return self._validated(task, values)
+            case TaskType.FILE:
+                return self._handle_files(task, document, values)
 
     def _validated(self, task: Task, values: Mapping[str, Any]) -> Did:
         try:
@@ -187,6 +191,29 @@ class RunTasks:
         else:
             self._journal.deed_left_nothing(place)
         return did
+
+    def _handle_files(self, task: Task, document: Document | None, values: Mapping[str, Any]) -> Did:
+        """Plan what becomes of which files, write that down, and do it; whoever continues does what is left of it."""
+        place = _place(task, document)
+        found = TaskDeed.objects.filter(run=self._run, place=place).first()
+        if found is not None and found.done:
+            return Did(said="It was done before another worker took this run over.")
+        try:
+            if found is None:
+                steps = planned_files(self._run, self._plan, task, values)
+                self._journal.deed_begins(place, [step.to_json() for step in steps])
+            else:
+                steps = [Step.from_json(item) for item in found.value or ()]
+            failpoint("tasks.begun")
+            carry_out(steps, f"{self._run.public_id.hex}-{hashlib.sha256(place.encode()).hexdigest()[:16]}")
+        except Fenced:
+            raise
+        except WaybillError as error:
+            self._journal.deed_left_nothing(place)
+            return Did(complaint=error.sentence)
+        failpoint("tasks.acted")
+        self._journal.deed_is_done(place, None)
+        return Did(said=told_of_files(task, steps))
 
     def _send_email(self, task: Task, values: Mapping[str, Any]) -> Did:
         letter = letter_of(task, masked(values))

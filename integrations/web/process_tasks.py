@@ -331,7 +331,7 @@ def _does(task: Task, names: dict[str, str]) -> list[str]:
                 words.append(f"data from parent: {PARENT_DATA[task.parent_data].lower()}")
             if task.use_variables:
                 words.append("parent variables")
-        case TaskType.SEND_EMAIL | TaskType.RUN_SQL | TaskType.CALL_HTTP | TaskType.VALIDATION:
+        case TaskType.SEND_EMAIL | TaskType.RUN_SQL | TaskType.CALL_HTTP | TaskType.VALIDATION | TaskType.FILE:
             words += _does_outside(task, names)
         case TaskType.RUN_SCRIPT:
             words.append(next((line.strip() for line in task.script.splitlines() if line.strip()), "no script"))
@@ -350,6 +350,11 @@ def _does_outside(task: Task, names: dict[str, str]) -> list[str]:
             words += [place, " ".join(task.statement.split()) or "no statement"]
         case TaskType.VALIDATION:
             words += [place, EXPECTS[task.expects].lower(), " ".join(task.statement.split()) or "no query"]
+        case TaskType.FILE:
+            what = "the file of the run" if task.own_file else f"{task.file_name or 'no file'} at {place}"
+            words.append(f"{task.action} {what}")
+            if task.action != "delete":
+                words.append(f"to {names.get(task.to_connection, 'no folder')}")
         case TaskType.CALL_HTTP:
             words.append(f"{task.method} {task.path or 'no path'} at {place}")
     if task.variable:

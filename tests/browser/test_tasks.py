@@ -53,6 +53,7 @@ def test_each_type_of_task_shows_what_is_its_own(signed_in: Page, live_server: A
         "Run SQL": (["Database", "SQL", "Keep the answer in"], False),
         "Call HTTP": (["Service", "Path", "JSON body", "Keep the answer in"], False),
         "Validation": (["Database", "Valid when", "SQL"], True),
+        "File": (["What to do", "Folder", "Files", "To folder", "New name"], False),
         "Run Script": (["JavaScript Code"], True),
     }
     labels = {label for fields, _ in own.values() for label in fields}

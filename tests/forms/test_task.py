@@ -8,6 +8,7 @@ import pytest
 from integrations.engine.plan import (
     Column,
     Expects,
+    FileAction,
     Keep,
     ParentData,
     Plan,
@@ -183,6 +184,55 @@ def test_what_changed_in_a_statement_is_said() -> None:
         "Task DO: another connection",
         "Task DO: SQL changed",
     ]
+
+
+FILES = Task(
+    name="FILES",
+    type=TaskType.FILE,
+    stage=Stage.INTEGRATION_POST_ALWAYS,
+    action=FileAction.MOVE,
+    connection=CRM,
+    file_name="*.csv",
+    to_connection=CRM,
+)
+
+
+def test_a_file_task_that_cannot_be_done_is_a_problem() -> None:
+    assert sentences(customers(tasks=(replace(FILES, new_name="[FILE]_[DATE]_[run.number][EXT]"),))) == []
+    assert sentences(customers(tasks=(replace(FILES, action=FileAction.DELETE, to_connection=""),))) == []
+    bad = replace(FILES, connection="", file_name="in/*", to_connection="gone", new_name="[RUN_NUMBER]/x")
+    assert sentences(customers(tasks=(bad,))) == [
+        "Task FILES says no connection.",
+        "Task FILES names a folder among its files. Choose the folder, and write the name alone.",
+        "The folder that task FILES puts files into no longer exists. Choose another one.",
+        "The new name of task FILES holds “/”, which would lead to another folder.",
+    ]
+    early = replace(FILES, own_file=True, stage=Stage.INTEGRATION_PRE)
+    assert sentences(customers(tasks=(early,))) == [
+        "Task FILES takes the file that the run has read, and at its stage none is read yet. Move it."
+    ]
+
+
+def test_what_changed_in_a_file_task_is_said() -> None:
+    changed = replace(
+        FILES,
+        action=FileAction.COPY,
+        own_file=True,
+        file_name="a.csv",
+        to_connection="other",
+        new_name="b.csv",
+        overwrite=True,
+    )
+    plans = customers(tasks=(FILES,)), customers(tasks=(changed,))
+    assert differences(*plans) == [
+        "Task FILES: copy instead of move",
+        "Task FILES: the run's own file",
+        "Task FILES: to another folder",
+        "Task FILES: replaces a file that is there",
+        "Task FILES: files changed",
+        "Task FILES: new name changed",
+    ]
+    assert Plan.from_json(plans[1].to_json()) == plans[1]
 
 
 def test_what_changed_in_an_email_is_said() -> None:

@@ -16,6 +16,7 @@ from accounts.models import AuditEntry, Company, User
 from integrations.engine.plan import (
     Column,
     Expects,
+    FileAction,
     ParentData,
     Plan,
     SourceSpec,
@@ -295,6 +296,24 @@ def test_a_statement_is_saved_and_listed_and_not_tried(doras: Client, process: P
     assert (form["database"].value(), form["answer"].value()) == (database, FAILED)
     refused = tried(doras, process, 1).context["tried"]["refused"]
     assert refused == "What it changes would be changed for good."
+
+
+def test_a_file_task_is_saved_and_listed_and_not_tried(doras: Client, company: Company, process: Process) -> None:
+    here, there = (
+        str(factories.make_connection(company, name, "folder", path="/in").public_id) for name in ("In", "Archive")
+    )
+    given = {"type": "file", "action": "archive", "folder": here, "file_name": "*.csv", "to_folder": there}
+    save(doras, process, "task", line=1, **given)
+    kept = {"action": FileAction.ARCHIVE, "connection": here, "file_name": "*.csv", "to_connection": there}
+    assert tasks_of(process)[0] == replace(RESET, type=TaskType.FILE, script="", **kept)
+    assert "archive *.csv at In · to Archive" in tab(doras, process).content.decode()
+    form = doras.get(reverse("process-task", args=[process.public_id, 1])).context["form"]
+    assert (form["folder"].value(), form["to_folder"].value()) == (here, there)
+    assert tried(doras, process, 1).context["tried"]["refused"] == "What it changes would be changed for good."
+
+    save(doras, process, "task", line=1, action="delete", own_file="on")
+    own = {"action": FileAction.DELETE, "own_file": True}
+    assert tasks_of(process)[0] == replace(RESET, type=TaskType.FILE, script="", **own)
 
 
 def test_a_request_is_saved_and_listed_and_its_statuses_are_read(
