@@ -11,6 +11,7 @@ ACTIONS = {
     "company.created": "Company made",
     "connection.created": "Connection made",
     "connection.deleted": "Connection deleted",
+    "connection.imported": "Connection imported",
     "connection.offer_taken": "Connection prepared for exact delivery",
     "connection.saved": "Connection saved",
     "connection.tested": "Connection tested",
@@ -21,6 +22,7 @@ ACTIONS = {
     "process.created": "Process made",
     "process.details_saved": "Process details saved",
     "process.draft_replaced": "Process draft taken from a version",
+    "process.imported": "Process imported",
     "process.restored": "Process restored from the trash",
     "process.runners_saved": "People who may run a process saved",
     "process.saved": "Process draft saved",
@@ -39,10 +41,12 @@ ACTIONS = {
     "user.signed_out": "User signed out",
     "translation_table.created": "Translation table made",
     "translation_table.deleted": "Translation table deleted",
+    "translation_table.imported": "Translation table imported",
     "translation_table.read": "Workbook read for a translation table",
     "translation_table.saved": "Translation table saved",
     "variable.created": "Global variable made",
     "variable.deleted": "Global variable deleted",
+    "variable.imported": "Global variable imported",
     "variable.saved": "Global variable saved",
 }
 NAMES = {

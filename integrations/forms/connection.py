@@ -42,6 +42,10 @@ class ConnectionForm(PlainForm):
                 self.fields[f"forget-{setting.name}"] = forms.BooleanField(
                     required=False, label=f"Remove the stored {setting.label.lower()}"
                 )
+            elif connection and setting.name in connection.missing_secrets and not setting.required:
+                self.fields[f"forget-{setting.name}"] = forms.BooleanField(
+                    required=False, label=f"It needs no {setting.label.lower()}"
+                )
         self.speak()
 
     def _stored(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a designer may say of a process: its details, source, destination, lines and options."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.conf import settings
 
+from accounts.models import User
 from integrations.connectors.spec import DestinationKind, Setting, SourceKind, TargetField
 from integrations.engine.errors import DefinitionError
 from integrations.engine.plan import (
@@ -42,6 +43,8 @@ else:
     # Django's form sets are generic for type checkers only.
     _LineForms = forms.BaseFormSet
 
+COPIED_NAME = 105
+"""Characters of a name that its copies keep, so that “copy” and a number fit behind."""
 FROM_UPLOAD = ("", "Uploaded when the integration is run")
 PATTERN = Setting(
     name="pattern",
@@ -68,6 +71,13 @@ class NameForm(PlainForm):
         if complaint := name_is_taken(name, but_for=self.process):
             raise forms.ValidationError(complaint)
         return name
+
+
+def free_copy_name(name: str, taken: Collection[str]) -> str:
+    """Give the name of a copy: “… copy”, or with a number behind where that is `taken` (folded)."""
+    numbers = range(1, len(taken) + 2)
+    names = (f"{name[:COPIED_NAME].rstrip()} copy{f' {number}' if number > 1 else ''}" for number in numbers)
+    return next(free for free in names if free.casefold() not in taken)
 
 
 def name_is_taken(name: str, *, but_for: Process | None = None) -> str:
@@ -134,11 +144,44 @@ class NewProcessForm(NameForm):
         )
 
 
+def group_field() -> forms.CharField:
+    return forms.CharField(
+        required=False,
+        max_length=80,
+        label="Group",
+        widget=forms.TextInput(attrs={"list": "groups", "autocomplete": "off"}),
+        help_text="What it is listed under. Choose one that there is, or write a new one.",
+    )
+
+
+class ImportedProcessForm(NameForm):
+    """What an export says of a process beside its plans."""
+
+    group = group_field()
+
+
 class DetailsForm(NameForm):
+    """What a process is called and where it is listed. `people` are the members of its company: one may be its owner."""
+
+    group = group_field()
+    owner = forms.ChoiceField(required=False, label="Owner", help_text="Whom to ask about it.")
     is_active = forms.BooleanField(
         required=False, label="Active", help_text="An inactive process keeps its runs and cannot be started."
     )
     revision = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, people: Sequence[User], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.people = {str(person.pk): person for person in people}
+        owner = self.process.owner if self.process else None
+        if owner is not None and str(owner.pk) not in self.people:
+            # Whoever left the company stays its owner until there is another one.
+            self.people[str(owner.pk)] = owner
+        choice(self, "owner").choices = [("", "Nobody"), *((key, str(person)) for key, person in self.people.items())]
+        self.speak()
+
+    def clean_owner(self) -> User | None:
+        return self.people.get(self.cleaned_data["owner"])
 
 
 class SourceForm(PlainForm):

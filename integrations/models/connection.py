@@ -23,6 +23,8 @@ class Connection(CompanyOwned):
     connector = models.CharField(max_length=40)
     settings = models.JSONField(default=dict)
     secrets = models.JSONField(default=dict, editable=False)
+    missing_secrets = models.JSONField(default=list, editable=False)
+    """Names of secrets that it has elsewhere and that an import could not bring: they wait to be typed in."""
     revision = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_by = models.ForeignKey(
@@ -51,7 +53,7 @@ class Connection(CompanyOwned):
         }
         return {**self.settings, **opened}
 
-    def change(self, *, revision: int, by: User, **fields: Any) -> bool:
+    def change(self, *, revision: int, by: User | None, **fields: Any) -> bool:
         """Write `fields`, unless someone saved since `revision` was read: then nothing is written and this is False."""
         changed = Connection.objects.filter(pk=self.pk, revision=revision).update(
             **fields, revision=F("revision") + 1, updated_by=by, updated_at=timezone.now()

@@ -35,6 +35,10 @@ class Process(CompanyOwned):
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
+    group = models.CharField(max_length=80, blank=True)
+    """What it is listed under; empty: under no group."""
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    """Whom to ask about it."""
     draft = models.JSONField(default=dict)
     revision = models.PositiveIntegerField(default=0)
     sample = models.ForeignKey(StoredFile, on_delete=models.PROTECT, null=True, related_name="+")
@@ -85,7 +89,7 @@ class Process(CompanyOwned):
         """Say whether the people named as its runners include `user`, or nobody is named."""
         return Process.objects.filter(pk=self.pk).that_may_be_run_by(user).exists()
 
-    def change(self, *, revision: int, by: User, **fields: Any) -> bool:
+    def change(self, *, revision: int, by: User | None, **fields: Any) -> bool:
         """Write `fields`, unless someone saved since `revision` was read: then nothing is written and this is False."""
         changed = Process.objects.filter(pk=self.pk, revision=revision).update(
             **fields, revision=F("revision") + 1, updated_by=by, updated_at=timezone.now()
@@ -94,7 +98,7 @@ class Process(CompanyOwned):
             self.refresh_from_db()
         return bool(changed)
 
-    def save_version(self, *, revision: int, by: User) -> "ProcessVersion | None":
+    def save_version(self, *, revision: int, by: User | None) -> "ProcessVersion | None":
         """Make the draft the version that runs use; None when someone saved since `revision` was read."""
         with transaction.atomic():
             locked = Process.objects.select_for_update().filter(pk=self.pk, revision=revision).first()

@@ -55,7 +55,7 @@ class TranslationTable(CompanyOwned):
         with transaction.atomic():
             return cls.objects.create(company=company, rows=rows_of(company, pairs), updated_by=by, **fields)
 
-    def change(self, *, revision: int, by: User, pairs: Pairs, **fields: Any) -> bool:
+    def change(self, *, revision: int, by: User | None, pairs: Pairs, **fields: Any) -> bool:
         """Write rows and `fields`, unless someone saved since `revision` was read: then nothing is, and this is False."""
         with transaction.atomic():
             rows = self.rows if pairs == self.pairs else rows_of(self.company, pairs)

@@ -53,7 +53,7 @@ class GlobalVariable(CompanyOwned):
         """When the value of a secure variable was set."""
         return set_at(self.value) if self.is_secure else None
 
-    def change(self, *, revision: int, by: User, **fields: Any) -> bool:
+    def change(self, *, revision: int, by: User | None, **fields: Any) -> bool:
         """Write `fields`, unless someone saved since `revision` was read: then nothing is written and this is False."""
         changed = GlobalVariable.objects.filter(pk=self.pk, revision=revision).update(
             **fields, revision=F("revision") + 1, updated_by=by, updated_at=timezone.now()

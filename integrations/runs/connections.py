@@ -13,6 +13,12 @@ from integrations.models import Connection
 
 def opened(connection: Connection) -> Opened:
     """Open a connection for use. Raises `AdministratorError` when a secret does not open with the keys given."""
+    if connection.missing_secrets:
+        raise AdministratorError(
+            f"The connection {connection.name} was imported without its {' and '.join(connection.missing_secrets)}. "
+            "Type it in under Connections.",
+            code="connection.missing_secret",
+        )
     try:
         values = connection.opened_settings()
     except CannotOpen as error:

@@ -122,6 +122,7 @@ def save(request: Request, public_id: UUID) -> HttpResponse:
         found.seal_secret(name, text)
     secrets = {name: sealed for name, sealed in found.secrets.items() if name not in form.forgotten}
     fields: dict[str, Any] = {"name": form.cleaned_data["name"], "settings": form.settings, "secrets": secrets}
+    fields["missing_secrets"] = [n for n in found.missing_secrets if n not in {*form.new_secrets, *form.forgotten}]
     replaced = sorted({*form.new_secrets, *form.forgotten})
     try:
         with transaction.atomic():
@@ -255,6 +256,7 @@ def _page(
         # A template would call the test to learn whether there is one.
         "may_test": connection is not None and _may_edit(request) and connector.test is not None,
         "used_by": _users_of(connection) if connection else [],
+        "missing": [s.label for s in connector.settings if connection and s.name in connection.missing_secrets],
         "dots": DOTS,
         **more,
     }

@@ -93,7 +93,7 @@ def code_names(process: Process) -> dict[str, Any]:
 def found(public_id: UUID) -> Process:
     """The process for looking at, in the trash or not."""
     return get_object_or_404(
-        Process.objects.select_related("company", "sample", "default_file", "updated_by"), public_id=public_id
+        Process.objects.select_related("company", "sample", "default_file", "updated_by", "owner"), public_id=public_id
     )
 
 

@@ -16,7 +16,7 @@ from accounts.policy import requires
 from integrations.connectors.spec import DestinationKind
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import Line, Plan, WriteMode
-from integrations.forms.process import BaseLineForms, DestinationForm, line_forms
+from integrations.forms.process import BaseLineForms, DestinationForm, free_copy_name, line_forms
 from integrations.forms.surroundings import destination_choices, destination_kinds, profile, targets_of
 from integrations.models import Process
 from integrations.runs import preview
@@ -32,7 +32,7 @@ def target(request: Request, public_id: UUID) -> HttpResponse:
 @require_POST
 @requires(Role.DESIGNER)
 def save_target(request: Request, public_id: UUID) -> HttpResponse:
-    """Write destination and lines; `do` may also add, remove or move a line, or read the targets again."""
+    """Write destination and lines; `do` may also add, copy, remove or move a line, or read the targets again."""
     process = editable(public_id)
     draft = process.drafted
     kind = destination_kinds().get(draft.destination.kind)
@@ -69,12 +69,15 @@ def _profile_now(request: Request, plan: Plan) -> dict[str, Any] | None:
 
 
 def _arranged(lines: Sequence[Line], action: str) -> tuple[Line, ...]:
-    """Carry out “add”, “remove-2”, “up-2” or “down-2” (from 1) on the lines; any other word leaves them."""
+    """Carry out “add”, “copy-2”, “remove-2”, “up-2” or “down-2” (from 1) on the lines; any other word leaves them."""
     arranged = list(lines)
     word, _, number = action.partition("-")
     at = int(number) - 1 if number.isdecimal() and len(number) < 9 else -1
     if word == "add":
         arranged.append(Line(name=_free_name({line.name for line in lines}), target=""))
+    elif word == "copy" and 0 <= at < len(arranged):
+        name = free_copy_name(arranged[at].name, {line.name.casefold() for line in lines})
+        arranged.insert(at + 1, replace(arranged[at], name=name))
     elif word == "remove" and 0 <= at < len(arranged):
         arranged.pop(at)
     elif word == "up" and 0 < at < len(arranged):
@@ -98,7 +101,10 @@ def _free_name(taken: set[str]) -> str:
 
 
 def _anchor(action: str, count: int) -> str:
-    return f"#line-{count}" if action == "add" else ""
+    word, _, number = action.partition("-")
+    if word == "copy" and number.isdecimal() and len(number) < 9:
+        return f"#line-{int(number) + 1}"
+    return f"#line-{count}" if word == "add" else ""
 
 
 def _target_page(

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import IntegrityError, transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import Case, OuterRef, Subquery, When
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,14 +16,20 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.audit import record
 from accounts.http import Request
-from accounts.models import Role
+from accounts.models import Role, User
 from accounts.policy import requires
 from integrations.connectors.spec import DestinationKind, SourceKind
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import Plan
 from integrations.forms.differences import differences
 from integrations.forms.mapping import RevisionForm
-from integrations.forms.process import DetailsForm, NewProcessForm, name_is_taken
+from integrations.forms.process import (
+    COPIED_NAME,
+    DetailsForm,
+    NewProcessForm,
+    free_copy_name,
+    name_is_taken,
+)
 from integrations.forms.surroundings import (
     destination_choices,
     destination_kinds,
@@ -47,6 +53,7 @@ from integrations.web.editor import (
 
 PAGE_ROWS = 100
 TAKEN = "A process of this name was made a moment ago. Choose another name."
+COPIED = ("description", "group", "owner", "is_active", "sample", "default_file", "target_profile")
 SHOWN = {"active": "Active", "inactive": "Inactive", "trash": "Trash"}
 
 
@@ -76,7 +83,7 @@ class Saved:
 @require_GET
 @requires(Role.VIEWER)
 def processes(request: Request) -> HttpResponse:
-    """List processes: `show` is active, inactive or trash; `q` is part of a name."""
+    """List processes by group: `show` is active, inactive or trash; `q` is part of a name, `group` the name of one."""
     show = request.GET.get("show", "active")
     show = show if show in SHOWN else "active"
     query = request.GET.get("q", "").strip()
@@ -85,13 +92,20 @@ def processes(request: Request) -> HttpResponse:
         "inactive": Process.objects.kept().filter(is_active=False),
         "trash": Process.objects.exclude(trashed_at=None),
     }
-    pages = Paginator(listed[show].filter(name__icontains=query), PAGE_ROWS)
+    group, groups = request.GET.get("group", ""), _groups()
+    matching = listed[show].filter(name__icontains=query).select_related("owner")
+    if group in groups:
+        matching = matching.filter(group=group)
+    # Those without a group come last.
+    pages = Paginator(matching.order_by(Case(When(group="", then=1), default=0), "group", "name"), PAGE_ROWS)
     page = pages.get_page(request.GET.get("page"))
     context = {
         "rows": _rows(list(page.object_list)),
         "page": page,
         "query": query,
         "show": show,
+        "group": group if group in groups else "",
+        "groups": groups,
         "pills": [(key, label, listed[key].count()) for key, label in SHOWN.items()],
         "may_edit": Role(request.membership.role).includes(Role.DESIGNER),
     }
@@ -189,8 +203,9 @@ def _first_profile(request: Request, plan: Plan) -> dict[str, Any]:
 @requires(Role.VIEWER)
 def details(request: Request, public_id: UUID) -> HttpResponse:
     process = found(public_id)
-    initial = {"name": process.name, "description": process.description, "is_active": process.is_active}
-    form = DetailsForm(initial=initial | {"revision": process.revision}, process=process)
+    names = ("name", "description", "group", "owner", "is_active", "revision")
+    initial = {name: getattr(process, name) for name in names} | {"owner": process.owner_id}
+    form = DetailsForm(initial=initial, process=process, people=_people(request))
     return _details_page(request, process, form)
 
 
@@ -198,7 +213,7 @@ def details(request: Request, public_id: UUID) -> HttpResponse:
 @requires(Role.DESIGNER)
 def save_details(request: Request, public_id: UUID) -> HttpResponse:
     process = editable(public_id)
-    form = DetailsForm(request.POST, process=process)
+    form = DetailsForm(request.POST, process=process, people=_people(request))
     if not form.is_valid():
         return _details_page(request, process, form, status=422)
     given = dict(form.cleaned_data)
@@ -210,7 +225,9 @@ def save_details(request: Request, public_id: UUID) -> HttpResponse:
             with transaction.atomic():
                 changed = process.change(revision=revision, by=request.user, draft=plan.to_json(), **given)
                 if changed:
-                    record("process.details_saved", process.name, before=before, after=given, request=request)
+                    record(
+                        "process.details_saved", process.name, before=_told(before), after=_told(given), request=request
+                    )
         except IntegrityError:
             form.add_error("name", TAKEN)
             return _details_page(request, process, form, status=422)
@@ -233,9 +250,54 @@ def _details_page(
         run_count=runs.count(),
         unfinished=runs.unfinished().count(),
         callers=callers_of(process),
+        groups=_groups(),
         **more,
     )
     return respond(request, "details", context, status)
+
+
+def _told(details: dict[str, Any]) -> dict[str, Any]:
+    """Details as the audit log holds them."""
+    told = dict(details)
+    owner = told.pop("owner")
+    return told | {"owned by": str(owner or "")}
+
+
+def _people(request: Request) -> list[User]:
+    members = User.objects.filter(memberships__company=request.company)
+    return sorted(members, key=lambda person: str(person).casefold())
+
+
+def _groups() -> list[str]:
+    """The groups that processes are in, by name."""
+    return list(Process.objects.kept().exclude(group="").order_by("group").values_list("group", flat=True).distinct())
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def copy(request: Request, public_id: UUID) -> HttpResponse:
+    """Make another process of the draft of this one. Its runs and versions are not copied: saving makes its first."""
+    process = editable(public_id)
+    taken = Process.objects.kept().filter(name__istartswith=process.name[:COPIED_NAME])
+    name = free_copy_name(process.name, {other.casefold() for other in taken.values_list("name", flat=True)})
+    copied = Process(
+        company=request.company,
+        name=name,
+        draft=replace(process.drafted, process=name).to_json(),
+        created_by=request.user,
+        updated_by=request.user,
+        **{field: getattr(process, field) for field in COPIED},
+    )
+    try:
+        with transaction.atomic():
+            copied.save()
+            copied.runners.set(process.runners.all())
+            record("process.created", name, after={"copy of": process.name}, request=request)
+    except IntegrityError:
+        messages.error(request, f"A process named {name} was made a moment ago. Copy again.")
+        return redirect("process", public_id)
+    messages.success(request, f"{name} is a copy of {process.name}, as a draft: nothing runs until you press Save.")
+    return redirect("process", copied.public_id)
 
 
 # Versions -------------------------------------------------------------------------------------------------------

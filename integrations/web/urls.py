@@ -56,6 +56,7 @@ urlpatterns = [
     ),
     path("processes/<uuid:public_id>/save/", processes.save, name="process-save"),
     path("processes/<uuid:public_id>/discard/", processes.discard, name="process-discard"),
+    path("processes/<uuid:public_id>/copy/", processes.copy, name="process-copy"),
     path("processes/<uuid:public_id>/trash/", processes.trash, name="process-trash"),
     path("processes/<uuid:public_id>/restore/", processes.restore, name="process-restore"),
     path("processes/<uuid:public_id>/preview/", previews.preview, name="process-preview"),

@@ -285,6 +285,7 @@ TABLE: dict[str, Row] = {
     "process-version-restore": Row(least="designer", methods=POST, args=line, data=revision),
     "process-save": Row(least="designer", methods=POST, args=process, data=revision),
     "process-discard": Row(least="designer", methods=POST, args=process, data=revision),
+    "process-copy": Row(least="designer", methods=POST, args=process),
     "process-trash": Row(least="designer", methods=POST, args=process, data=revision),
     "process-restore": Row(least="designer", methods=POST, args=trashed),
     "process-preview": Row(least="viewer", args=process),

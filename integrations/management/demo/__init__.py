@@ -40,7 +40,7 @@ def create_demo(owner: User) -> Company:
     """
     if existing := Company.objects.filter(name=COMPANY).first():
         return existing
-    _make_crm(settings.DEMO_CRM)
+    make_crm(settings.DEMO_CRM)
     with transaction.atomic():
         company = Company.objects.create(name=COMPANY, data_key=new_data_key(), time_zone=owner.time_zone or "UTC")
         Membership.objects.create(user=owner, company=company, role=Role.ADMINISTRATOR)
@@ -50,7 +50,7 @@ def create_demo(owner: User) -> Company:
     return company
 
 
-def _make_crm(path: Path) -> None:
+def make_crm(path: Path) -> None:
     """Make the SQLite file with its tables. What an earlier start made is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as crm:
