@@ -15,6 +15,8 @@ ACTIONS = {
     "connection.offer_taken": "Connection prepared for exact delivery",
     "connection.saved": "Connection saved",
     "connection.tested": "Connection tested",
+    "definitions.imported": "Export imported",
+    "definitions.read": "Export read for an import",
     "installation.keys_accepted": "Keys of the installation accepted",
     "invitation.accepted": "Invitation accepted",
     "invitation.made": "Invitation made",

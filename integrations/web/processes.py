@@ -75,6 +75,7 @@ class Saved:
 
     version: ProcessVersion
     changes: list[str]
+    before: ProcessVersion | None
 
 
 # The list -------------------------------------------------------------------------------------------------------
@@ -314,7 +315,7 @@ def versions(request: Request, public_id: UUID) -> HttpResponse:
     oldest = shown[-1].number if shown else 0
     before = process.versions.filter(number__lt=oldest).order_by("-number").first()
     saved = [
-        Saved(version, differences(earlier.plan, version.plan) if earlier else ["The first version"])
+        Saved(version, differences(earlier.plan, version.plan) if earlier else ["The first version"], earlier)
         for version, earlier in zip(shown, [*shown[1:], before], strict=False)
     ]
     return respond(request, "versions", frame(request, process, "versions", saved=saved, page=page))

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from accounts.policy import signed_in
 from integrations.web import (
     connections,
+    exchange,
     global_variables,
     health,
     previews,
@@ -16,6 +17,7 @@ from integrations.web import (
     process_target,
     process_tasks,
     process_variables,
+    process_versions,
     processes,
     run_panel,
     run_summary,
@@ -42,6 +44,10 @@ urlpatterns = [
     path("runs/<int:number>/re-run/", run_summary.run_again, name="run-rerun"),
     # Processes
     path("processes/", processes.processes, name="processes"),
+    path("processes/export/", exchange.export_all, name="definitions-export"),
+    path("processes/import/", exchange.choose, name="definitions-import"),
+    path("processes/import/look/", exchange.look_at, name="definitions-look"),
+    path("processes/import/take/", exchange.take_chosen, name="definitions-take"),
     path("processes/new/", processes.new, name="process-new"),
     path("processes/<uuid:public_id>/", processes.details, name="process"),
     path("processes/<uuid:public_id>/details/save/", processes.save_details, name="process-details-save"),
@@ -49,6 +55,8 @@ urlpatterns = [
     path("processes/<uuid:public_id>/options/save/", process_options.save_options, name="process-options-save"),
     path("processes/<uuid:public_id>/runners/save/", process_options.save_runners, name="process-runners-save"),
     path("processes/<uuid:public_id>/versions/", processes.versions, name="process-versions"),
+    path("processes/<uuid:public_id>/versions/compare/", process_versions.compare, name="process-compare"),
+    path("processes/<uuid:public_id>/versions/<int:number>/", process_versions.version, name="process-version"),
     path(
         "processes/<uuid:public_id>/versions/<int:number>/restore/",
         processes.restore_version,
@@ -56,6 +64,7 @@ urlpatterns = [
     ),
     path("processes/<uuid:public_id>/save/", processes.save, name="process-save"),
     path("processes/<uuid:public_id>/discard/", processes.discard, name="process-discard"),
+    path("processes/<uuid:public_id>/export/", exchange.export_process, name="process-export"),
     path("processes/<uuid:public_id>/copy/", processes.copy, name="process-copy"),
     path("processes/<uuid:public_id>/trash/", processes.trash, name="process-trash"),
     path("processes/<uuid:public_id>/restore/", processes.restore, name="process-restore"),

@@ -7,8 +7,11 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django_scopes import scope
 
 from accounts.models import Role, User
+from integrations.exchange.bundle import read_upload
+from integrations.exchange.importing import seen
 from integrations.runs.files import path_of
 from tests import factories
 from tests.accounts.world import WORD, Furniture, World
@@ -146,6 +149,15 @@ def looked_at(world: World, it: Furniture, client: Client) -> dict[str, Any]:
     return {"kept": str(it.workbook.public_id), "revision": it.table.revision}
 
 
+def exported(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return {"file": SimpleUploadedFile("next.yaml", path_of(it.export).read_bytes())}
+
+
+def looked_into(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    with scope(company=it.company), path_of(it.export).open("rb") as file:
+        return {"kept": str(it.export.public_id), "seen": seen(read_upload(file, it.export.name)), "take": "0"}
+
+
 def person(world: World, it: Furniture, client: Client) -> dict[str, Any]:
     return {"name": "Nia", "email": "nia@install.test", "password": NEW_PASSWORD, "time_zone": "Europe/Berlin"}
 
@@ -260,6 +272,10 @@ TABLE: dict[str, Row] = {
     "run-rerun": Row(least="operator", methods=POST, args=run),
     # Processes
     "processes": Row(least="viewer"),
+    "definitions-export": Row(least="viewer"),
+    "definitions-import": Row(least="designer"),
+    "definitions-look": Row(least="designer", methods=POST, data=exported),
+    "definitions-take": Row(least="designer", methods=POST, data=looked_into),
     "process-new": Row(
         least="designer",
         methods=BOTH,
@@ -285,6 +301,9 @@ TABLE: dict[str, Row] = {
     "process-version-restore": Row(least="designer", methods=POST, args=line, data=revision),
     "process-save": Row(least="designer", methods=POST, args=process, data=revision),
     "process-discard": Row(least="designer", methods=POST, args=process, data=revision),
+    "process-version": Row(least="viewer", args=line),
+    "process-compare": Row(least="viewer", args=process),
+    "process-export": Row(least="viewer", args=process),
     "process-copy": Row(least="designer", methods=POST, args=process),
     "process-trash": Row(least="designer", methods=POST, args=process, data=revision),
     "process-restore": Row(least="designer", methods=POST, args=trashed),

@@ -170,6 +170,8 @@ def test_a_strangers_form_cannot_name_what_is_ours(world: World) -> None:
             (422,),
         ),
         ("run-start", [mine.public_id], {"kept": str(ours.process.sample.public_id)}, (422,)),  # type: ignore[union-attr]
+        ("process-details-save", [mine.public_id], shown_answers(mallory, mine, "details") | {"owner": "1"}, (422,)),
+        ("definitions-take", [], {"kept": str(ours.export.public_id), "seen": "", "take": "0"}, (302,)),
         (
             "process-discard",
             [mine.public_id],

@@ -82,6 +82,7 @@ class Furniture:
     table: TranslationTable
     spare_table: TranslationTable
     workbook: StoredFile
+    export: StoredFile
 
 
 @dataclass
@@ -150,6 +151,7 @@ def furnish(company: Company, by: User, folder: Path, *, word: str, number: int)
             table=_table(company, f"Countries{word}", word, by),
             spare_table=_table(company, f"Spare{word}", word, by),
             workbook=_workbook(company, folder, word, by),
+            export=_export(company, word, by),
         )
 
 
@@ -167,6 +169,11 @@ def _workbook(company: Company, folder: Path, word: str, by: User) -> StoredFile
     path = folder / f"{company.pk}.xlsx"
     write_rows(path, ("From", "To"), [("DE", f"Allemagne{word}")])
     return store(company, ContentFile(path.read_bytes()), name=f"countries{word}.xlsx", by=by)
+
+
+def _export(company: Company, word: str, by: User) -> StoredFile:
+    text = f"waybill: 1\nkind: global variable\nname: GBL_REGION\nvalue: Exported{word}\n"
+    return store(company, ContentFile(text.encode()), name=f"export{word}.yaml", by=by)
 
 
 def _connection(company: Company, name: str, path: Path) -> Connection:
@@ -223,6 +230,8 @@ def _process(company: Company, by: User, name: str, plan: Plan, word: str) -> Pr
         company=company,
         name=name,
         description=f"Described{word}",
+        group=f"Group{word}",
+        owner=by,
         draft=draft.to_json(),
         sample=file,
         default_file=file,

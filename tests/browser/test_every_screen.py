@@ -36,6 +36,8 @@ from integrations.engine.plan import (
     TaskType,
     Translation,
 )
+from integrations.exchange.bundle import zipped
+from integrations.exchange.things import File, everything
 from integrations.models import Connection, GlobalVariable, Process, TranslationTable
 from integrations.runs.request import request_cancel, request_run
 from tests import factories
@@ -66,6 +68,7 @@ DEFINE = (
     "global-variable",
     "translation-table",
 )
+DEFINE += ("process-version", "process-compare", "definitions-import")
 DEFINE += ("processes", "process-new", "connections", "connection", "connection-new")
 ADMINISTER = ("users", "audit-log", "companies", "company", "profile", "account_change_password", "account_logout")
 PLAIN = (
@@ -89,6 +92,8 @@ NO_SCREEN = {
     "run-output-download": "is a file",
     "run-errors-export": "is a file",
     "translation-table-export": "is a file",
+    "definitions-export": "is a file",
+    "process-export": "is a file",
     "health": "is for machines",
     "metrics": "is for machines",
 }
@@ -191,6 +196,16 @@ def test_the_designers_pages(
         broken = replace(customers.drafted, key_fields=())
         Process.objects.filter(pk=customers.pk).update(draft=broken.to_json())
     eye.look(reverse("process", args=[customers.public_id]), reverse("process-versions", args=[customers.public_id]))
+    eye.look(
+        reverse("process-version", args=[customers.public_id, 1]),
+        reverse("process-compare", args=[customers.public_id]),
+    )
+    page.goto(eye.root + reverse("definitions-import"))
+    eye.look_at("the import")
+    page.get_by_label("Exported file").set_input_files(_exported(demo, tmp_path))
+    page.get_by_role("button", name="Look at what it would change").click()
+    expect(page.get_by_role("button", name="Take what is chosen")).to_be_visible()
+    eye.look_at("what an import would change")
     eye.look(*(f"/connections/new/{connector}/" for connector in ("folder", "sql", "http")))
     with scope(company=demo):
         variable = GlobalVariable.objects.create(company=demo, name="GBL_FAILED", value="none")
@@ -237,6 +252,20 @@ def test_the_designers_pages(
     page.get_by_role("button", name="Test").click()
     expect(page.get_by_role("heading", name="Test")).to_be_visible()
     eye.look_at("a connection, tested")
+
+
+def _exported(company: Company, folder: Path) -> Path:
+    """An export in which something is new, something waits for its secret, something is in conflict and some is the same."""
+    with scope(company=company):
+        files = everything()
+    secret = "waybill: 1\nkind: connection\nname: Shop\nconnector: http\nsettings: {url: https://shop.example, auth: bearer}\nsecrets: [secret]\n"
+    files += [
+        File("connection", "Shop", "connections/Shop.yaml", secret),
+        File("connection", "SAP", "connections/SAP.yaml", "waybill: 1\nkind: connection\nname: SAP\nconnector: sap\n"),
+    ]
+    changed = [replace(file, text=file.text.replace("draft:", "group: Nightly\ndraft:")) for file in files]
+    (path := folder / "company.zip").write_bytes(zipped(changed))
+    return path
 
 
 def test_the_administrators_pages(eye: Eye, enter: Enter, demo: Company, olga: User, omar: User) -> None:
