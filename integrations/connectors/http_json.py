@@ -112,6 +112,8 @@ class HttpJsonDestination:
     def _request(self, number: int, record: Sequence[Any], key: str) -> Outgoing:
         line = self._lines[number]
         body = {item.target: _plain(value) for item, value in zip(line.fields, record, strict=True)}
+        if not line.update_blanks:
+            body = {name: value for name, value in body.items() if value not in (None, "")}
         return Outgoing(
             method=METHODS[line.mode],
             url=self._addresses[number],

@@ -338,7 +338,8 @@ class Line:
 
     `grouped` sends one record a document, its columns reduced by `aggregates` (First where none is named);
     otherwise every row is a record. `keys` are target fields that identify a record at the destination.
-    `restriction` is a script body: true sends, false leaves the record out; empty sends everything.
+    `restriction` is a script body: true sends, false leaves the record out; empty sends everything. Without
+    `update_blanks`, a blank value leaves what a record that is there already has.
     """
 
     name: str
@@ -349,6 +350,7 @@ class Line:
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
     fields: tuple[FieldMap, ...] = ()
     restriction: str = ""
+    update_blanks: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

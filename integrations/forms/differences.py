@@ -137,6 +137,8 @@ def _line(old: Line, new: Line) -> Iterator[str]:
         yield f"{new.mode} instead of {old.mode}"
     if old.keys != new.keys:
         yield f"key targets {', '.join(new.keys) or 'none'} instead of {', '.join(old.keys) or 'none'}"
+    if old.update_blanks != new.update_blanks:
+        yield f"blank values {'overwrite' if new.update_blanks else 'leave'} what is there"
     if old.grouped != new.grouped:
         yield "grouped" if new.grouped else "every row"
     if dict(old.aggregates) != dict(new.aggregates):

@@ -392,6 +392,11 @@ class LineForm(PlainForm):
     target = forms.CharField(required=False, max_length=200, label="Target")
     mode = forms.ChoiceField(choices=MODES, label="Write mode")
     keys = forms.MultipleChoiceField(required=False, label="Key targets", widget=forms.CheckboxSelectMultiple)
+    update_blanks = forms.BooleanField(
+        required=False,
+        label="Blank values overwrite what is there",
+        help_text="Off: a blank value leaves what the record at the destination has; a web service is not sent it.",
+    )
 
     def __init__(
         self,
@@ -453,7 +458,14 @@ class LineForm(PlainForm):
         name = given["name"] or given["target"] or "Line"
         if not self.asks_how:
             return replace(before, name=name, target=given["target"], mode=self.modes[0], keys=())
-        return replace(before, name=name, target=given["target"], mode=WriteMode(given["mode"]), keys=keys)
+        return replace(
+            before,
+            name=name,
+            target=given["target"],
+            mode=WriteMode(given["mode"]),
+            keys=keys,
+            update_blanks=given["update_blanks"],
+        )
 
 
 class BaseLineForms(_LineForms):
@@ -483,7 +495,14 @@ def line_forms(
 ) -> BaseLineForms:
     """The lines of a draft as forms, in their sequence."""
     initial = [
-        {"was": line.name, "name": line.name, "target": line.target, "mode": line.mode.value, "keys": list(line.keys)}
+        {
+            "was": line.name,
+            "name": line.name,
+            "target": line.target,
+            "mode": line.mode.value,
+            "keys": list(line.keys),
+            "update_blanks": line.update_blanks,
+        }
         for line in lines
     ]
     formset: BaseLineForms = LineForms(

@@ -115,6 +115,17 @@ def test_each_record_carries_its_own_key_that_stays_the_same_when_sent_again(wor
     assert {path for _, path, _, _ in world.requests} == {"/v1/customers"}
 
 
+@pytest.mark.parametrize(("update_blanks", "body"), [(True, {"number": "1", "name": ""}), (False, {"number": "1"})])
+def test_a_blank_value_is_sent_only_where_it_should_overwrite(
+    world: Server, update_blanks: bool, body: dict[str, str]
+) -> None:
+    destination = open_destination(world, Line(**{**LINE.__dict__, "update_blanks": update_blanks}))
+    deliver(destination, ("1", ""))
+    destination.close()
+
+    assert [sent for *_, sent in world.requests] == [body]
+
+
 def test_an_answer_of_500_or_none_is_unknown(world: Server) -> None:
     destination = open_destination(world)
     delivery = deliver(destination, ("1", "a"), ("2", "broken"), ("3", "gone"))

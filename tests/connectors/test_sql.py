@@ -406,6 +406,57 @@ def test_an_insert_of_what_is_there_names_the_key(world: Any) -> None:
     assert delivery.problems[0].sentence == "customers already holds a record with number “1”."
 
 
+@pytest.mark.parametrize("mode", [WriteMode.UPSERT, WriteMode.UPDATE])
+@pytest.mark.parametrize(
+    ("update_blanks", "sent", "there", "bucket"),
+    [
+        (True, ("1", "", None, None), ("1", "", None), Bucket.UPDATED),
+        (False, ("1", "", None, None), ("1", "Acme", "10.5"), Bucket.UNCHANGED),
+        (False, ("1", "Bolt", None, None), ("1", "Bolt", "10.5"), Bucket.UPDATED),
+        (False, ("1", "", Decimal("7.50"), None), ("1", "Acme", "7.5"), Bucket.UPDATED),
+        (False, ("1", "Acme", Decimal("10.50"), None), ("1", "Acme", "10.5"), Bucket.UNCHANGED),
+    ],
+)
+def test_a_blank_value_overwrites_what_is_there_only_where_the_line_says_so(
+    world: Any, mode: WriteMode, update_blanks: bool, sent: Any, there: Any, bucket: Bucket
+) -> None:
+    deliver_once(world, UPSERT, ACME)
+
+    delivery = deliver_once(world, Line(**{**UPSERT.__dict__, "mode": mode, "update_blanks": update_blanks}), sent)
+
+    assert delivery.buckets == [bucket]
+    ((number, name, amount, since),) = world.ask("SELECT number, name, amount, since FROM customers")
+    held = None if amount is None else f"{Decimal(str(amount)):.1f}"
+    assert (number, name, held) == there
+    assert (since is None) is update_blanks
+
+
+def test_a_new_record_takes_its_blanks_in_any_case(world: Any) -> None:
+    line = Line(**{**UPSERT.__dict__, "update_blanks": False})
+
+    assert deliver_once(world, line, ("1", "", None, None)).buckets == [Bucket.CREATED]
+
+
+def test_a_refusal_names_the_column_of_the_source_too(world: Any) -> None:
+    fields = tuple(
+        FieldMap(target=item.target, value=f"Source {item.target}", type=item.type) for item in UPSERT.fields
+    )
+
+    delivery = deliver_once(world, Line(**{**UPSERT.__dict__, "fields": fields}), ("1", "x" * 30, None, None))
+
+    assert delivery.problems[0].sentence == (
+        f"“{'x' * 30}” in name is refused by the rule name_is_short of customers. It comes from Source name."
+    )
+
+
+def deliver_once(world: Any, line: Line, *records: Any) -> Delivery:
+    destination = open_destination(world, line)
+    try:
+        return deliver(destination, *records)
+    finally:
+        destination.close()
+
+
 def test_an_update_of_what_is_not_there_fails_and_the_others_are_written(world: Any) -> None:
     destination = open_destination(world, LINE)
     deliver(destination, ("1", "a"), ("3", "c"))

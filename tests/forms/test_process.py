@@ -108,7 +108,7 @@ def test_a_line_that_is_renamed_keeps_its_mapping() -> None:
 
 
 def test_a_new_target_brings_its_own_key_fields() -> None:
-    data = lines_posted({"was": "", "name": "", "target": "customers", "mode": "upsert"})
+    data = lines_posted({"was": "", "name": "", "target": "customers", "mode": "upsert", "update_blanks": "on"})
 
     forms = line_forms((), {"customers": FIELDS}, data)
 

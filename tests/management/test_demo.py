@@ -79,7 +79,7 @@ def test_the_customers_end_where_they_should(demo: Company, crm: Path) -> None:
     assert (run.source_rows, run.source_documents) == (1_000, 997)
     assert buckets(run) == {"created": (923, 926), "restricted": (63, 63), "failed": (11, 11)}
     a_state, a_date = (
-        "is refused by the rule state_is_a_us_state of customers.",
+        "is refused by the rule state_is_a_us_state of customers. It comes from State.",
         "is not a date such as 2026-11-24, which customer_since needs.",
     )
     assert failed(run) == [
@@ -93,7 +93,7 @@ def test_the_customers_end_where_they_should(demo: Company, crm: Path) -> None:
         ("C10689", 689, "CreditLimit", "“n/a” in CreditLimit of row 689 is not a number such as 1234.50, which credit_limit needs."),
         ("C10748", 748, "state", f"“ZZ” in state {a_state}"),
         ("C10800", 800, "", "Line 802 has 11 values, too few: the header names 12 columns."),
-        ("C10872", 872, "email", "“no-at-sign.example” in email is refused by the rule email_has_an_at_sign of customers."),
+        ("C10872", 872, "email", "“no-at-sign.example” in email is refused by the rule email_has_an_at_sign of customers. It comes from Email."),
     ]  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def test_the_orders_end_where_they_should(demo: Company, crm: Path) -> None:
     assert failed(run) == [
         ("SO-118037", 101, "Quantity", "“2.5” in Quantity of row 101 is not a whole number such as 42."),
         ("SO-118205", 669, "OrderDate", "“2026-09-31” in OrderDate of row 669 is not a date such as 2026-11-24, which order_date needs."),
-        ("SO-118333", 1156, "currency", "“EURO” in currency is refused by the rule currency_is_three_letters of orders."),
+        ("SO-118333", 1156, "currency", "“EURO” in currency is refused by the rule currency_is_three_letters of orders. It comes from Currency."),
         ("SO-118410", 1448, "UnitPrice", "“abc” in UnitPrice of row 1448 is not a number such as 1234.50, which unit_price needs."),
     ]  # fmt: skip
 

@@ -728,3 +728,14 @@ def test_a_restriction_of_every_row_is_tried_on_all_rows_of_the_document(client:
     page = client.post(reverse("process-restriction-test", args=[with_line.public_id, 1]), answers)
 
     assert "1 of 2 records would be sent; left out: row 3." in page.content.decode()
+
+
+def test_blank_values_overwrite_until_the_line_says_otherwise(client: Client, with_line: Process) -> None:
+    assert shown_answers(client, with_line, "target")["lines-0-update_blanks"] == "on"
+
+    save(client, with_line, "target", **{"lines-0-update_blanks": None})
+
+    (line,) = draft(with_line).lines
+    assert not line.update_blanks and "lines-0-update_blanks" not in shown_answers(client, with_line, "target")
+    before = replace(draft(with_line), lines=(replace(line, update_blanks=True),))
+    assert differences(before, draft(with_line)) == ["Line customers: blank values leave what is there"]

@@ -8,6 +8,7 @@ import logging
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from integrations.connectors.spec import DestinationContext
@@ -285,7 +286,14 @@ class _Segment:
         line = self._batch.lines[max(at, 0)]
         low = bisect_left(line.owners, index)
         values = dict(zip(writer.targets, line.records[low], strict=True)) if low < len(line.records) else {}
-        return refusal(error, writer.line.target, values, writer.line.keys, self._destination.rules(writer.line.target))
+        problem = refusal(
+            error, writer.line.target, values, writer.line.keys, self._destination.rules(writer.line.target)
+        )
+        source = next((item.column for item in writer.line.fields if item.target == problem.where.column), "")
+        if source in ("", problem.where.column):
+            return problem
+        # Whoever corrects it corrects the file, which knows another name.
+        return replace(problem, sentence=f"{problem.sentence} It comes from {source}.")
 
     def _count(self, number: int, owners: Sequence[int], buckets: Sequence[Bucket | None]) -> None:
         """A document is created when a record of its first line is; any other change makes it updated."""

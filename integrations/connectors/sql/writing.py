@@ -31,7 +31,7 @@ class LineWriter:
         self._others = others = [name for name in self.targets if name not in self._keys]
         self._match = " AND ".join(f"t.{quoted(key)} = s.{quoted(key)}" for key in self._keys)
         self._differs = ""
-        self._sets = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in others)
+        self._sets = ", ".join(f"{quoted(name)} = {self._taken(quoted(name))}" for name in others)
 
     def check(self, columns: Sequence[str]) -> None:
         """See that the table has what the line writes. Raises `DefinitionError` naming what is missing."""
@@ -81,7 +81,17 @@ class LineWriter:
     def _differs_in(self, name: str, *, as_text: bool) -> str:
         column = self._system.quoted(name)
         mine, theirs = (f"CAST({side}.{column} AS TEXT)" if as_text else f"{side}.{column}" for side in "ts")
-        return f"NOT ({mine} {self._system.same} {theirs})"
+        differs = f"NOT ({mine} {self._system.same} {theirs})"
+        return differs if self.line.update_blanks else f"(NOT {self._is_blank(column)} AND {differs})"
+
+    def _is_blank(self, column: str) -> str:
+        return f"(s.{column} IS NULL OR CAST(s.{column} AS TEXT) = '')"
+
+    def _taken(self, column: str) -> str:
+        """Say what a record that is there gets: the staged value, or its own where that is blank and stays."""
+        if self.line.update_blanks:
+            return f"s.{column}"
+        return f"CASE WHEN {self._is_blank(column)} THEN t.{column} ELSE s.{column} END"
 
     def write(self, cursor: Any, records: Sequence[Record]) -> list[Bucket | None]:
         """Write the records and give the bucket of each; None where there was nothing to write it to.
