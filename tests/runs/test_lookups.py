@@ -1,0 +1,71 @@
+"""Runs that look values up in another system."""
+
+from dataclasses import replace
+
+import pytest
+
+from integrations.engine.plan import ColumnType, FieldMap, Line, Lookup, Match, NoneFound
+from integrations.models import Process, RunStatus
+from tests.runs.performing import Crm, performed, process_into
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_company")]
+ROWS = "1,Acme\n2,Bolt\n3,Acme\n"
+
+
+@pytest.fixture
+def known(crm: Crm) -> Crm:
+    crm._do("CREATE TABLE names (short TEXT, long TEXT)")
+    crm._do("INSERT INTO names VALUES ('Acme', 'Acme Incorporated')")
+    return crm
+
+
+def looking_up(crm: Crm, none: NoneFound) -> Process:
+    """Customers whose name is looked up in the CRM, as an additional column that a field takes."""
+    how = Lookup(
+        connection=str(crm.connection.public_id),
+        table="names",
+        matches=(Match(field="short", column="Name"),),
+        result="long",
+        none=none,
+        default="unknown",
+    )
+    column = FieldMap(target="Long name", column_type=ColumnType.LOOKUP, lookup=how)
+    fields = (FieldMap(target="customer_number", value="CustomerNumber"), FieldMap(target="name", value="Long name"))
+    line = Line(name="Customer", target="customers", keys=("customer_number",), fields=fields)
+    return process_into(crm, additional=(column,), lines=(line,))
+
+
+def test_a_run_sends_what_it_looked_up(known: Crm) -> None:
+    run = performed(looking_up(known, NoneFound.DEFAULT), ROWS)
+
+    assert run.status == RunStatus.COMPLETED, run.reason
+    assert known.customers() == [("1", "Acme Incorporated"), ("2", "unknown"), ("3", "Acme Incorporated")]
+
+
+def test_a_document_for_which_nothing_is_found_fails_alone(known: Crm) -> None:
+    run = performed(looking_up(known, NoneFound.FAIL), ROWS)
+
+    assert (run.status, run.documents_failed) == (RunStatus.COMPLETED_WITH_ERRORS, 1)
+    assert [number for number, _ in known.customers()] == ["1", "3"]
+
+
+def test_a_table_that_is_gone_fails_the_run_before_anything_is_read(known: Crm) -> None:
+    process = looking_up(known, NoneFound.FAIL)
+    known._do("DROP TABLE names")
+
+    run = performed(process, ROWS)
+
+    assert (run.status, run.source_documents) == (RunStatus.FAILED, None)
+    assert run.reason == "There is no table names in CRM to look up in. Correct the lookup."
+
+
+def test_a_lookup_of_a_line_leaves_its_record_out_and_counts_it_as_restricted(known: Crm) -> None:
+    process = looking_up(known, NoneFound.RESTRICT)
+    plan = process.drafted
+    number, name = plan.lines[0].fields
+    line = replace(plan.lines[0], fields=(number, replace(plan.additional[0], target=name.target)))
+
+    run = performed(process_into(known, lines=(line,), process="DIRECTLY"), ROWS)
+
+    assert (run.documents_created, run.documents_restricted) == (2, 1)
+    assert known.customers() == [("1", "Acme Incorporated"), ("3", "Acme Incorporated")]
