@@ -4,13 +4,13 @@ import logging
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import ProtectedError
 from django.db.models.functions import Now
 from django_scopes import scope, scopes_disabled
 
 from accounts import audit
 from accounts.models import Company
-from integrations.models import Process, ProcessVersion, Run, StoredFile
+from integrations.models import OutputFile, Process, ProcessVersion, Run, StoredFile
 from integrations.models.run import OPEN
 from integrations.runs.files import discard
 
@@ -56,23 +56,24 @@ def _deleted(run: Run) -> list[int]:
         family += Run.objects.filter(parent=above)
     if any(member.status in OPEN for member in family):
         return []
-    files = {member.source_file_id for member in family if member.source_file_id}
+    files = {member.source_file_id for member in family}
+    files |= set(OutputFile.objects.filter(run__in=family).values_list("file", flat=True))
     with transaction.atomic():
         for member in reversed(family):
             member.delete()
-        gone = [file for file in StoredFile.objects.filter(pk__in=files) if not _is_used(file)]
-        for file in gone:
-            file.delete()
-    for file in gone:
-        _discard_bytes(file.sha256)
+        contents = [file.sha256 for file in StoredFile.objects.filter(pk__in=files - {None}) if _let_go(file)]
+    for sha256 in contents:
+        _discard_bytes(sha256)
     return [member.number for member in family]
 
 
-def _is_used(file: StoredFile) -> bool:
-    return (
-        Run.objects.filter(source_file=file).exists()
-        or Process.objects.filter(Q(sample=file) | Q(default_file=file)).exists()
-    )
+def _let_go(file: StoredFile) -> bool:
+    """Delete a file's row, unless another run or a process has it."""
+    try:
+        file.delete()
+    except ProtectedError:
+        return False
+    return True
 
 
 def _discard_bytes(sha256: str) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Company, Role, User
 from integrations.engine.plan import Column, Options, ParentData, SourceSpec, Stage, Task, TaskType
-from integrations.models import LedgerSegment, Process, Run, RunStatus, StoredFile
+from integrations.models import LedgerSegment, OutputFile, Process, Run, RunStatus, StoredFile
 from integrations.runs.files import path_of, store, sweep
 from integrations.runs.perform import perform_next
 from integrations.runs.request import Refused, request_run
@@ -159,6 +159,17 @@ def test_a_run_older_than_its_process_keeps_is_deleted_with_everything_of_it(crm
     entry = AuditEntry.objects.get(action="run.deleted")
     assert entry.after == {"runs": 1, "first": old.number, "last": old.number, "days kept": 30}
     assert delete_old_runs() == 0
+
+
+def test_what_a_run_kept_for_download_goes_with_it(crm: Crm, company: Company) -> None:
+    process = process_into(crm, options=Options(keep_days=30))
+    old = aged(performed(process, TWO), days=31)
+    kept = store(company, io.BytesIO(b"number\n1\n"), name="out.csv", by=None)
+    _age(path_of(kept), 31)
+    OutputFile.objects.create(company=company, run=old, number=1, name="out.csv", file=kept)
+
+    assert delete_old_runs() == 1
+    assert not StoredFile.objects.exists() and not path_of(kept).exists()
 
 
 def test_without_the_option_runs_are_kept_for_ever(process: Process) -> None:
