@@ -56,12 +56,12 @@ def _deleted(run: Run) -> list[int]:
         family += Run.objects.filter(parent=above)
     if any(member.status in OPEN for member in family):
         return []
-    files = {member.source_file_id for member in family}
-    files |= set(OutputFile.objects.filter(run__in=family).values_list("file", flat=True))
+    kept = OutputFile.objects.filter(run__in=family).values_list("file", flat=True)
+    files = {file for file in (*(member.source_file_id for member in family), *kept) if file}
     with transaction.atomic():
         for member in reversed(family):
             member.delete()
-        contents = [file.sha256 for file in StoredFile.objects.filter(pk__in=files - {None}) if _let_go(file)]
+        contents = [file.sha256 for file in StoredFile.objects.filter(pk__in=files) if _let_go(file)]
     for sha256 in contents:
         _discard_bytes(sha256)
     return [member.number for member in family]
