@@ -152,10 +152,10 @@ class DelimitedSource:
     def close(self) -> None:
         """Nothing stays open between reads."""
 
-    def _text(self) -> "_Text":
-        return _Text(self._path, self._form, self._name)
+    def _text(self) -> "Text":
+        return Text(self._path, self._form, self._name)
 
-    def _first_row(self, text: "_Text", reader: Any) -> tuple[Row, int]:
+    def _first_row(self, text: "Text", reader: Any) -> tuple[Row, int]:
         """Read the first line that is not empty; give its values and the line it ends at."""
         csv.field_size_limit(FIELD_CAP)
         start = 0
@@ -196,7 +196,7 @@ def _numbered(names: Row) -> tuple[str, ...]:
     return tuple(f"Column {number}" for number in range(1, len(names) + 1))
 
 
-def _take(reader: Any, text: "_Text") -> tuple[list[Row], csv.Error | None]:
+def _take(reader: Any, text: "Text") -> tuple[list[Row], csv.Error | None]:
     """Read up to a batch of rows, empty lines among them; an error ends it early."""
     rows: list[Row] = []
     enough = text.chars + BATCH_CHARS
@@ -253,7 +253,7 @@ def _line_ends(text: str) -> int:
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
-class _Text:
+class Text:
     """The decoded lines of a file, read in bounded pieces. `chars` counts what was handed over so far."""
 
     def __init__(self, path: Path, form: Format, name: str) -> None:
@@ -294,7 +294,7 @@ class _Text:
 
     def _locate(self, before: int) -> tuple[int, int, bool]:
         """Find the value that is too large, or else the last one opened, in the record after line `before`."""
-        lines = islice(_Text(self._path, self._form, self._name).lines(), before, None)
+        lines = islice(Text(self._path, self._form, self._name).lines(), before, None)
         found = _walk(lines, self._form)
         return found[0] + before + self._form.skip, found[1], found[2]
 
@@ -461,14 +461,18 @@ def _nul_share(path: Path) -> float:
 
 def guess(path: Path) -> dict[str, Any]:
     """Give options that fit the start of a file, for the editor's preview; a person then keeps or changes them."""
-    head = _head(path)
-    if head[:2] in UTF_16_MARKS or _nul_share(path) > 0.2:
-        encoding = "utf-16"
-    else:
-        encoding = "utf-8" if _decodes_start(head) else "cp1252"
+    head, encoding = _head(path), guess_encoding(path)
     sample = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, "ignore").split("\n")[:50]
     lines = [line for line in sample if line.strip()]
     return {"encoding": encoding, "delimiter": _likely_delimiter(lines), "quote": '"', "header": True, "skip": 0}
+
+
+def guess_encoding(path: Path) -> str:
+    """Name an encoding that fits the start of a file."""
+    head = _head(path)
+    if head[:2] in UTF_16_MARKS or _nul_share(path) > 0.2:
+        return "utf-16"
+    return "utf-8" if _decodes_start(head) else "cp1252"
 
 
 def _decodes_start(head: bytes) -> bool:
@@ -501,6 +505,7 @@ KIND = SourceKind(
     key="delimited",
     title="Delimited text file (CSV, TSV)",
     open=_open_source,
+    guess=guess,
     takes_file=True,
     extensions=(".csv", ".tsv", ".txt"),
     settings=(

@@ -2,7 +2,18 @@
 
 from collections.abc import Mapping
 
-from integrations.connectors import delimited, excel, folder, http_json, outputs, sql
+from integrations.connectors import (
+    delimited,
+    excel,
+    fixed_width,
+    folder,
+    http_json,
+    json_file,
+    outputs,
+    parent_rows,
+    sql,
+    xml_file,
+)
 from integrations.connectors.spec import Connector, DestinationKind, SourceKind
 from integrations.engine.errors import DefinitionError
 
@@ -10,11 +21,12 @@ FILES = Connector(
     key="files",
     title="Files",
     summary="Files that come with a run, through the door of another connection, or are kept for download.",
-    sources=(delimited.KIND, excel.KIND),
+    sources=(delimited.KIND, excel.KIND, json_file.KIND, xml_file.KIND, fixed_width.KIND),
     destinations=(outputs.FOR_DOWNLOAD,),
 )
 CONNECTORS: Mapping[str, Connector] = {
-    connector.key: connector for connector in (FILES, folder.CONNECTOR, sql.CONNECTOR, http_json.CONNECTOR)
+    connector.key: connector
+    for connector in (FILES, folder.CONNECTOR, sql.CONNECTOR, http_json.CONNECTOR, parent_rows.CONNECTOR)
 }
 
 

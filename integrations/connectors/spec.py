@@ -139,16 +139,24 @@ class SourceKind:
     """A way to read rows.
 
     `takes_file`: it reads a file, uploaded on the run panel or fetched through the file door of the spec's
-    connection (`options["pattern"]`). `repeatable` false: the rows are spooled while being read first.
+    connection (`options["pattern"]`). `repeatable` false: the rows are spooled while being read first. `guess` gives
+    options that fit the start of a sample file; a person then keeps or changes them. `from_parent`: the rows are those
+    of a parent run, so that it never reads by itself.
     """
 
     key: str
     title: str
     open: Callable[[SourceContext], Source]
     settings: tuple[Setting, ...] = ()
+    guess: Callable[[Path], Mapping[str, Any]] | None = None
     takes_file: bool = False
     repeatable: bool = True
     extensions: tuple[str, ...] = ()
+    from_parent: bool = False
+
+    @property
+    def needs_connection(self) -> bool:
+        return not self.takes_file and not self.from_parent
 
 
 @dataclass(frozen=True, kw_only=True)

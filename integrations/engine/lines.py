@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal, localcontext
+from itertools import compress
 
 from integrations.engine.batch import Document, Problem, Row
 from integrations.engine.errors import RecordError, Where
-from integrations.engine.plan import Aggregate, Line, Plan, ValueType
+from integrations.engine.plan import ROWS_OF, Aggregate, Line, Plan, ValueType
 from integrations.engine.typed import converter
 
 DIGITS = 3_000
@@ -21,14 +22,33 @@ class Cutter:
         self._columns = columns
         self._forms = {column.name: column.format for column in plan.source.columns}
         self._separator = plan.options.separator
+        self._list_of = columns.index(ROWS_OF) if line.rows else None
         self._reduced = {
             columns.index(name): aggregate
             for name, aggregate in line.aggregates.items()
             if aggregate is not Aggregate.FIRST
         }
 
-    def cut(self, document: Document) -> list[Row]:
-        """Give the source values of each record. Raises `RecordError` for a value that cannot be added up."""
+    def cut(self, document: Document) -> tuple[list[Row], list[int]]:
+        """Give the source values of each record, and the numbers of the rows they begin with. Raises `RecordError` for a
+        value that cannot be added up."""
+        if self._list_of is not None:
+            document = self._of_the_list(document, self._list_of)
+            if not document.rows:
+                return [], []
+        rows = self._records(document)
+        return rows, document.row_numbers[: len(rows)]
+
+    def _of_the_list(self, document: Document, index: int) -> Document:
+        mine = [row[index] == self._line.rows for row in document.full_rows]
+        return Document(
+            number=document.number,
+            key=document.key,
+            rows=list(compress(document.full_rows, mine)),
+            row_numbers=list(compress(document.row_numbers, mine)),
+        )
+
+    def _records(self, document: Document) -> list[Row]:
         rows = document.full_rows
         if not self._grouped or (len(rows) == 1 and not self._reduced):
             return rows

@@ -151,13 +151,13 @@ class Mapper:
         for index, document in enumerate(documents):
             if index not in problems:
                 try:
-                    rows = cutter.cut(document)
+                    rows, numbers = cutter.cut(document)
                 except RecordError as error:
                     problems.setdefault(index, problem_of(error))
                 else:
                     cut.rows += rows
                     cut.owners += [index] * len(rows)
-                    cut.numbers += document.row_numbers[: len(rows)]
+                    cut.numbers += numbers
             cut.starts.append(len(cut.rows))
         return cut
 

@@ -23,6 +23,10 @@ class ValueType(StrEnum):
     DATETIME = "datetime"
 
 
+DOCUMENT, ROWS_OF = "Document", "Rows of"
+"""Columns of a nested source that is read as documents: the number of the record, and the path of the list a row is of."""
+
+
 class ColumnType(StrEnum):
     """Where a target field's value comes from (the *column type* of the mapping grid)."""
 
@@ -337,7 +341,8 @@ class Line:
     """One target of a document inside the destination (a header line, an item line …).
 
     `grouped` sends one record a document, its columns reduced by `aggregates` (First where none is named);
-    otherwise every row is a record. `keys` are target fields that identify a record at the destination.
+    otherwise every row is a record. `rows` is the path of the list whose rows it takes, where a nested source is read as
+    documents; empty takes all. `keys` are target fields that identify a record at the destination.
     `restriction` is a script body: true sends, false leaves the record out; empty sends everything. Without
     `update_blanks`, a blank value leaves what a record that is there already has.
     """
@@ -347,6 +352,7 @@ class Line:
     mode: WriteMode = WriteMode.UPSERT
     keys: tuple[str, ...] = ()
     grouped: bool = True
+    rows: str = ""
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
     fields: tuple[FieldMap, ...] = ()
     restriction: str = ""

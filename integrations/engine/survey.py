@@ -16,7 +16,7 @@ from typing import IO
 
 from integrations.engine.errors import DefinitionError, SourceError, Where
 from integrations.engine.keys import Keys, kept
-from integrations.engine.plan import Plan, RepeatedKeys
+from integrations.engine.plan import ROWS_OF, Plan, RepeatedKeys
 from integrations.engine.ports import Source
 
 PARTITIONS = 64
@@ -158,6 +158,8 @@ def needed(plan: Plan) -> dict[str, str]:
         for item in line.fields:
             for name in item.columns:
                 uses.setdefault(name, f"the source of {item.target} on the line {line.name}")
+        if line.rows:
+            uses.setdefault(ROWS_OF, f"where the line {line.name} finds the rows of {line.rows}")
         for name in line.aggregates:
             uses.setdefault(name, f"grouped on the line {line.name}")
     uses = {name: use for name, use in uses.items() if name not in plan.additional_names}

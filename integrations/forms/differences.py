@@ -139,10 +139,7 @@ def _line(old: Line, new: Line) -> Iterator[str]:
         yield f"key targets {', '.join(new.keys) or 'none'} instead of {', '.join(old.keys) or 'none'}"
     if old.update_blanks != new.update_blanks:
         yield f"blank values {'overwrite' if new.update_blanks else 'leave'} what is there"
-    if old.grouped != new.grouped:
-        yield "grouped" if new.grouped else "every row"
-    if dict(old.aggregates) != dict(new.aggregates):
-        yield "aggregates changed"
+    yield from _grouping(old, new)
     if old.restriction != new.restriction:
         yield "restriction changed" if new.restriction else "restriction removed"
     before, after = ({item.target: item for item in line.fields} for line in (old, new))
@@ -151,6 +148,15 @@ def _line(old: Line, new: Line) -> Iterator[str]:
     for name, item in after.items():
         if name in before and before[name] != item:
             yield f"{name} mapped to {_words(item)}"
+
+
+def _grouping(old: Line, new: Line) -> Iterator[str]:
+    if old.grouped != new.grouped:
+        yield "grouped" if new.grouped else "every row"
+    if old.rows != new.rows:
+        yield f"takes {f'the rows of {new.rows}' if new.rows else 'all rows'}"
+    if dict(old.aggregates) != dict(new.aggregates):
+        yield "aggregates changed"
 
 
 def _words(item: FieldMap) -> str:

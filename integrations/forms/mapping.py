@@ -8,6 +8,7 @@ from django import forms
 
 from integrations.connectors.spec import TargetField
 from integrations.engine.plan import (
+    ROWS_OF,
     Aggregate,
     Column,
     ColumnType,
@@ -84,14 +85,22 @@ class GroupingForm(PlainForm):
         choices=[("yes", "Grouped: one record a document"), ("no", "Every row: one record a row")],
         widget=forms.RadioSelect,
     )
+    rows = forms.CharField(
+        required=False,
+        max_length=400,
+        label="Rows of the list",
+        help_text="The path of the inner list whose rows this line takes, such as lines. Empty: all rows.",
+    )
 
     def __init__(self, *args: Any, plan: Plan, line: Line, **kwargs: Any) -> None:
         self.columns = [column.name for column in plan.all_columns if column.name not in plan.key_fields]
         self.line = line
-        initial: dict[str, Any] = {"grouped": "yes" if line.grouped else "no"}
+        initial: dict[str, Any] = {"grouped": "yes" if line.grouped else "no", "rows": line.rows}
         for index, name in enumerate(self.columns):
             initial[f"aggregate-{index}"] = line.aggregates.get(name, Aggregate.FIRST).value
         super().__init__(*args, initial=initial | kwargs.pop("initial", {}), **kwargs)
+        if not line.rows and all(column.name != ROWS_OF for column in plan.source.columns):
+            del self.fields["rows"]
         for index, name in enumerate(self.columns):
             self.fields[f"aggregate-{index}"] = forms.ChoiceField(label=name, choices=AGGREGATES)
         self.speak()
@@ -104,7 +113,8 @@ class GroupingForm(PlainForm):
         """The line after validation. First is the default and not stored."""
         chosen = {name: Aggregate(self.cleaned_data[f"aggregate-{i}"]) for i, name in enumerate(self.columns)}
         named = {name: word for name, word in chosen.items() if word is not Aggregate.FIRST}
-        return replace(self.line, grouped=self.cleaned_data["grouped"] == "yes", aggregates=named)
+        rows = self.cleaned_data.get("rows", "").strip()
+        return replace(self.line, grouped=self.cleaned_data["grouped"] == "yes", rows=rows, aggregates=named)
 
 
 class RevisionForm(PlainForm):

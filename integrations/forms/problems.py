@@ -17,6 +17,7 @@ from integrations.engine.order import HANDED_ON
 from integrations.engine.plan import (
     DOCUMENT_STAGES,
     EVERYTHING_SENT,
+    ROWS_OF,
     VALIDATES_AT,
     Column,
     ColumnType,
@@ -67,6 +68,8 @@ class Neighbour:
     columns: Sequence[Column] = ()
     calls: frozenset[str] = frozenset()
     obstacle: str = ""
+    from_parent: bool = False
+    """It reads the rows of whoever runs it, and nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +131,7 @@ def _source(plan: Plan, around: Surroundings) -> Iterator[Problem]:
         return
     if source.connection and source.connection not in around.connections:
         yield Problem(sentence="The connection of the source no longer exists. Choose another one.", tab="source")
-    elif not source.connection and not kind.takes_file:
+    elif not source.connection and kind.needs_connection:
         yield Problem(sentence=f"{kind.title} needs a connection to read from.", tab="source")
     if source.connection and kind.takes_file and not source.options.get("pattern"):
         yield Problem(sentence="No file name pattern says which file to fetch.", tab="source")
@@ -143,6 +146,7 @@ def _source(plan: Plan, around: Surroundings) -> Iterator[Problem]:
     names = [column.name for column in source.columns]
     if not names:
         how = "Upload a sample file" if kind.takes_file else "Read them from the connection"
+        how = "Name those that the parent has to have" if kind.from_parent else how
         yield Problem(sentence=f"The columns of the source are not known yet. {how}.", tab="source")
         return
     yield from _columns(plan, names)
@@ -257,6 +261,9 @@ def _lines(plan: Plan, around: Surroundings) -> Iterator[Problem]:
         if around.targets and fields is None:
             sentence = f"Target {line.target} of {called(line.name, 'line')} is not found at the destination."
             yield Problem(sentence=sentence, tab="target", line=number)
+        if line.rows and ROWS_OF not in names:
+            sentence = f"{called(line.name)} takes the rows of {line.rows}, and the source is not read as documents."
+            yield Problem(sentence=sentence, tab="integration", line=number, part="grouping")
         yield from _keys(number, line)
         yield from _mapping(plan, number, line, names, fields or (), around)
         if line.restriction and (complaint := around.check(line.restriction)):
@@ -522,6 +529,8 @@ def _of_child(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
         yield f"Task {task.name} runs {child.name}, which {child.obstacle}."
     if way := way_back(task.integration, around.own, around.neighbours):
         yield f"Task {task.name} leads back to this process: {', which runs '.join(way)}, which runs this one."
+    if child.from_parent and task.parent_data is ParentData.NONE:
+        yield f"Task {task.name} runs {child.name}, which reads the rows of its parent. Choose the data to use."
     if task.parent_data is not ParentData.NONE and (reason := unfit(child.columns, plan.source.columns)):
         yield f"Task {task.name} gives this process's data to {child.name}, which {reason}."
     if task.parent_data in (ParentData.SUCCEEDED, ParentData.FAILED) and task.stage in NOTHING_SENT_YET:

@@ -128,7 +128,7 @@ class NewProcessForm(NameForm):
             self.add_error(
                 "source_connection", f"This connection has no source “{kind.title}”. Choose a fitting one: {fitting}."
             )
-        elif not connection and not kind.takes_file:
+        elif not connection and kind.needs_connection:
             self.add_error("source_connection", f"{kind.title} needs a connection to read from. Choose one.")
         return given
 
@@ -203,6 +203,8 @@ class SourceForm(PlainForm):
         field.choices = [(str(c.public_id), c.name) for c in connections]
         if kind.takes_file:
             field.label, field.choices = "File", [FROM_UPLOAD, *field.choices]
+        elif kind.from_parent:
+            del self.fields["connection"]
         else:
             field.required = True
             field.choices = [("", "Choose a connection"), *field.choices]
@@ -218,11 +220,10 @@ class SourceForm(PlainForm):
     def source(self, columns: Iterable[Column]) -> SourceSpec:
         """The source after validation, with the given columns."""
         options = {s.name: self.cleaned_data[option(s.name)] for s in self.asked}
-        if not self.cleaned_data["connection"]:
+        connection = self.cleaned_data.get("connection", "")
+        if not connection:
             options.pop("pattern", None)
-        return SourceSpec(
-            kind=self.kind.key, connection=self.cleaned_data["connection"], options=options, columns=tuple(columns)
-        )
+        return SourceSpec(kind=self.kind.key, connection=connection, options=options, columns=tuple(columns))
 
 
 def asked_of(kind: SourceKind) -> tuple[Setting, ...]:

@@ -94,7 +94,14 @@ def _neighbour(process: Process, newest: Plan | None) -> Neighbour:
         columns=(newest or draft).source.columns,
         calls=called_by(draft) | (called_by(newest) if newest else frozenset()),
         obstacle=obstacle,
+        from_parent=reads_its_parent(newest or draft),
     )
+
+
+def reads_its_parent(plan: Plan) -> bool:
+    """Say whether a run of `plan` reads the rows of the run that starts it."""
+    kind = source_kinds().get(plan.source.kind)
+    return kind is not None and kind.from_parent
 
 
 def _reachable(keys: frozenset[str]) -> dict[str, Neighbour]:

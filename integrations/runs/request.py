@@ -189,6 +189,8 @@ def _refuse_when_busy(process: Process, plan: Plan) -> None:
 
 def _file_to_read(process: Process, plan: Plan, file: StoredFile | None) -> StoredFile | None:
     kind = source_kind(plan.source.kind)
+    if kind.from_parent:
+        raise Refused(alone(process), code="refused.alone")
     if not kind.takes_file:
         if file is not None:
             raise Refused(f"{process.name} reads {kind.title} and takes no file.", code="refused.file")
@@ -202,6 +204,14 @@ def _file_to_read(process: Process, plan: Plan, file: StoredFile | None) -> Stor
         raise Refused("The file no longer exists. Choose another one.", code="refused.file")
     _refuse_extension(file, kind.title, kind.extensions)
     return file
+
+
+def alone(process: Process) -> str:
+    """Say why a process that reads the rows of its parent is not run by itself."""
+    return (
+        f"{process.name} reads the rows of the run that starts it, so it cannot be run alone: run a process with a task "
+        "that runs it."
+    )
 
 
 def _refuse_extension(file: StoredFile, title: str, extensions: tuple[str, ...]) -> None:

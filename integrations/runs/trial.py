@@ -84,7 +84,10 @@ def try_restriction(process: Process, plan: Plan, line: Line, number: int) -> Tr
     if document is None:
         raise DefinitionError("The sample holds no row to test with.", code="definition.no_sample")
     alone = replace(plan, lines=(replace(line, fields=()),), tasks=(), additional=())
-    rows = Cutter(plan, line, sample.columns).cut(document)
+    rows, _ = Cutter(plan, line, sample.columns).cut(document)
+    if not rows:
+        sentence = f"This document has no row of the list {line.rows}. Choose another document."
+        raise DefinitionError(sentence, code="definition.no_sample")
     before = values_of(process, plan)
     check_names(alone, before)
     vault = vault_of(process.company)

@@ -17,13 +17,13 @@ from accounts.models import Role
 from accounts.policy import requires
 from integrations.connectors.spec import SourceKind
 from integrations.engine.errors import WaybillError
-from integrations.engine.plan import Column, Plan, SourceSpec
+from integrations.engine.plan import DOCUMENT, Column, Plan, SourceSpec
 from integrations.forms.mapping import RevisionForm
 from integrations.forms.process import ColumnForm, SampleForm, SourceForm, column_forms
 from integrations.forms.surroundings import connections_for, source_kinds
 from integrations.models import Process
 from integrations.runs import preview
-from integrations.runs.files import store
+from integrations.runs.files import path_of, store
 from integrations.web.editor import catch_up, editable, found, frame, go_on, respond, who_saved, write_draft
 
 
@@ -51,10 +51,11 @@ def save_source(request: Request, public_id: UUID) -> HttpResponse:
     declared = [item.column() for item in columns.forms]
     keys = tuple(item.cleaned_data["name"] for item in columns.forms if item.cleaned_data["key"])
     spec = form.source(declared)
+    keys = keys or keys_of(spec)
     if spec.kind != draft.source.kind or spec.options != draft.source.options or not declared:
         spec = replace(spec, columns=_columns_now(request, process, replace(spec, columns=()), declared))
         names = {column.name for column in spec.columns}
-        keys = tuple(key for key in keys if key in names)
+        keys = tuple(key for key in keys if key in names) or keys_of(spec)
     if not write_draft(request, process, replace(draft, source=spec, key_fields=keys), form.cleaned_data["revision"]):
         catch_up(form, process)
         return _source_page(request, process, kind, form=form, columns=columns, conflict=True, status=409)
@@ -75,7 +76,11 @@ def upload_sample(request: Request, public_id: UUID) -> HttpResponse:
     file = form.cleaned_data["file"]
     stored = store(request.company, file, name=file.name, by=request.user)
     files = {"sample": stored} | ({"default_file": stored} if form.cleaned_data["keep_as_default"] else {})
-    return _learn_columns(request, process, form.cleaned_data["revision"], **files)
+    spec = process.drafted.source
+    if kind.guess is not None and not spec.columns:
+        # Nothing was fixed yet: what fits the first sample is offered, to be kept or changed.
+        spec = replace(spec, options={**spec.options, **kind.guess(path_of(stored))})
+    return _learn_columns(request, process, form.cleaned_data["revision"], spec, **files)
 
 
 @require_POST
@@ -95,16 +100,21 @@ def read_columns(request: Request, public_id: UUID) -> HttpResponse:
         except WaybillError as error:
             messages.error(request, error.sentence)
             return redirect("process-source", public_id)
-    return _learn_columns(request, process, form.cleaned_data["revision"], **files)
+    return _learn_columns(request, process, form.cleaned_data["revision"], spec, **files)
 
 
-def _learn_columns(request: Request, process: Process, revision: int, **files: Any) -> HttpResponse:
+def keys_of(spec: SourceSpec) -> tuple[str, ...]:
+    """The key fields of a source that says itself what its documents are."""
+    return (DOCUMENT,) if spec.options.get("shape") == "documents" else ()
+
+
+def _learn_columns(request: Request, process: Process, revision: int, spec: SourceSpec, **files: Any) -> HttpResponse:
     for name, stored in files.items():
         setattr(process, name, stored)
     draft = process.drafted
-    columns = _columns_now(request, process, draft.source, draft.source.columns)
-    keys = tuple(key for key in draft.key_fields if key in {column.name for column in columns})
-    plan = replace(draft, source=replace(draft.source, columns=columns), key_fields=keys)
+    columns = _columns_now(request, process, spec, draft.source.columns)
+    keys = tuple(key for key in draft.key_fields if key in {column.name for column in columns}) or keys_of(spec)
+    plan = replace(draft, source=replace(spec, columns=columns), key_fields=keys)
     if not write_draft(request, process, plan, revision, **files):
         messages.error(request, f"{who_saved(process)} meanwhile. Nothing was changed; try again on what is there now.")
     elif columns:
@@ -118,7 +128,7 @@ def _columns_now(request: Request, process: Process, spec: SourceSpec, known: Se
     kind = source_kinds()[spec.kind]
     if kind.takes_file and not (process.sample or process.default_file):
         return tuple(known)
-    if not kind.takes_file and not spec.connection:
+    if kind.needs_connection and not spec.connection:
         return tuple(known)
     try:
         names = preview.columns_of(process, spec)
@@ -165,7 +175,7 @@ def _source_page(
         columns=columns,
         column_rows=[(item, first.get(_name_of(item), [])) for item in columns.forms],
         sample_form=sample_form,
-        from_connection=bool(kind and (not kind.takes_file or draft.source.connection)),
+        from_connection=bool(kind and not kind.from_parent and (not kind.takes_file or draft.source.connection)),
         **more,
     )
     return respond(request, "source", context, status)

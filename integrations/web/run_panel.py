@@ -18,7 +18,7 @@ from accounts.policy import requires
 from integrations.connectors.registry import source_kind
 from integrations.models import Process, Run, StoredFile
 from integrations.runs.files import store
-from integrations.runs.request import Refused, default_name, request_run
+from integrations.runs.request import Refused, alone, default_name, request_run
 from integrations.web.ledger import ledger_of
 from integrations.web.runs import is_uuid, line_of, ready
 
@@ -95,6 +95,7 @@ def ask(request: Request, process: Process, *, status: int = 200, **more: Any) -
         "version": version,
         "last": Run.objects.filter(process=process, parent=None).order_by("-number").first(),
         "takes_file": takes_file,
+        "alone": alone(process) if kind and kind.from_parent else "",
         "has_file": not takes_file or fetches or process.default_file is not None or more.get("kept") is not None,
         "extensions": ", ".join(kind.extensions) if kind else "",
         "fetches": fetches,

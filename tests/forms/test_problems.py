@@ -404,3 +404,19 @@ def test_lines_map_additional_columns_like_those_of_the_source() -> None:
 
     assert sentences(plan) == ["name of line Customer: Kind is not a column of the source."]
     assert sentences(replace(plan, additional=(added("Kind", value="Name"),))) == []
+
+
+def test_a_line_cannot_take_the_rows_of_a_list_of_a_flat_source() -> None:
+    plan = customers()
+
+    assert sentences(replace(plan, lines=(replace(plan.lines[0], rows="items"),))) == [
+        "Line Customer takes the rows of items, and the source is not read as documents."
+    ]
+
+
+def test_a_child_that_reads_its_parent_is_given_rows() -> None:
+    task = Task(name="CHILD", type=TaskType.RUN_INTEGRATION, stage=Stage.INTEGRATION_POST_ALWAYS, integration="child")
+
+    assert sentences(
+        replace(customers(), tasks=(task,)), neighbours={"child": Neighbour(name="CHILD", from_parent=True)}
+    ) == ["Task CHILD runs CHILD, which reads the rows of its parent. Choose the data to use."]

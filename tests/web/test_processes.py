@@ -17,6 +17,7 @@ from django_scopes import scope
 from accounts.models import AuditEntry, Company, User
 from integrations.engine.plan import (
     Aggregate,
+    Column,
     ColumnType,
     DateCalculation,
     DateUnit,
@@ -739,3 +740,41 @@ def test_blank_values_overwrite_until_the_line_says_otherwise(client: Client, wi
     assert not line.update_blanks and "lines-0-update_blanks" not in shown_answers(client, with_line, "target")
     before = replace(draft(with_line), lines=(replace(line, update_blanks=True),))
     assert differences(before, draft(with_line)) == ["Line customers: blank values leave what is there"]
+
+
+def test_the_first_sample_of_a_nested_file_fixes_its_format_and_its_key(
+    client: Client, dora: User, company: Company
+) -> None:
+    client.force_login(dora)
+    client.post(reverse("process-new"), {"name": "ORDERS", "kind": "xml"})
+    process = only_process(company)
+    save(client, process, "source", **{"option-shape": "documents"})
+    orders = b"<orders><order id='1'><line><sku>A</sku></line><line><sku>B</sku></line></order><order id='2'/></orders>"
+    upload_sample(client, process, orders, "orders.xml")
+    process.refresh_from_db()
+
+    drafted = process.drafted
+    assert {"path": "orders/order", "lists": "line"}.items() <= drafted.source.options.items()
+    assert [column.name for column in drafted.source.columns] == ["Document", "Rows of", "@id", "line.sku"]
+    assert drafted.key_fields == ("Document",)
+
+
+def test_a_line_is_told_which_list_it_takes(client: Client, with_line: Process) -> None:
+    draft = with_line.drafted
+    columns = (*draft.source.columns, Column(name="Rows of"))
+    with_line.draft = replace(draft, source=replace(draft.source, columns=columns)).to_json()
+    with_line.save()
+    save(client, with_line, "grouping", line=1, rows="lines")
+
+    assert with_line.drafted.lines[0].rows == "lines"
+
+
+def test_a_process_that_is_only_a_child_names_its_columns(client: Client, dora: User, company: Company) -> None:
+    client.force_login(dora)
+    client.post(reverse("process-new"), {"name": "CHILD", "kind": "parent_rows"})
+    process = only_process(company)
+    save(client, process, "source", **{"option-columns": "CustomerNumber\nName"})
+
+    assert [column.name for column in process.drafted.source.columns] == ["CustomerNumber", "Name"]
+    page = client.get(reverse("process-source", args=[process.public_id])).content.decode()
+    assert "id_connection" not in page and "Read columns" not in page
