@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
 
-from integrations.connectors.http_json import ANSWER_CHARS, base_url, below, credentials, first_line, whole_number
+from integrations.connectors.http_auth import Credentials
+from integrations.connectors.http_json import ANSWER_CHARS, base_url, below, encoded, first_line, whole_number
 from integrations.connectors.spec import Opened
 from integrations.egress.http import Answer, HttpDoor, Outgoing, Patience, Unanswered
 from integrations.engine.errors import DefinitionError, TransientError, UnknownOutcome, WaybillError
-from integrations.engine.variables import IN_BRACKETS, filled, text_of
+from integrations.engine.variables import IN_BRACKETS, filled
 
 WELL = (range(200, 300),)
 
@@ -34,8 +34,8 @@ def call(
     wanted = statuses(expected)
     request = Outgoing(
         method=method,
-        url=below(base_url(opened), filled(path, values, _in_a_path), "the path"),
-        headers={"Content-Type": "application/json", "Idempotency-Key": key, **credentials(opened.settings)},
+        url=below(base_url(opened), filled(path, values, encoded), "the path"),
+        headers={"Content-Type": "application/json", "Idempotency-Key": key},
         body=body_of(body, values),
     )
     door = HttpDoor(
@@ -44,7 +44,7 @@ def call(
         patience=Patience(repeat_unanswered=repeats),
     )
     try:
-        (result,) = door.send_all([request])
+        (result,) = Credentials(opened, door).send_all([request])
     finally:
         door.close()
     if isinstance(result, Unanswered):
@@ -94,10 +94,6 @@ def _filled(item: Any, values: Mapping[str, Any]) -> Any:
         return item
     alone = IN_BRACKETS.fullmatch(item)
     return values[alone[1]] if alone and alone[1] in values else filled(item, values)
-
-
-def _in_a_path(value: Any) -> str:
-    return quote(text_of(value), safe="")
 
 
 def _unanswered(result: Unanswered) -> WaybillError:

@@ -4,15 +4,15 @@ What was refused before a byte left may be sent again. What left and was not ans
 honours the key: then a repetition changes nothing, and is made.
 """
 
-import base64
 import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
+from integrations.connectors import http_auth, rest
 from integrations.connectors.spec import (
     Connector,
     DestinationContext,
@@ -20,6 +20,8 @@ from integrations.connectors.spec import (
     FieldKind,
     Opened,
     Setting,
+    SourceContext,
+    SourceKind,
     Tested,
 )
 from integrations.egress.http import Answer, HttpDoor, Outgoing, Patience, Unanswered
@@ -27,7 +29,7 @@ from integrations.engine.batch import Bucket, Delivery, MappedBatch, Problem
 from integrations.engine.errors import DefinitionError, TransientError, WaybillError, Where
 from integrations.engine.plan import Line, WriteMode
 from integrations.engine.ports import Settled, Ticket
-from integrations.engine.secret import Secret
+from integrations.engine.variables import filled, text_of
 
 BATCH_DOCUMENTS = 200
 ANSWER_CHARS = 2_000
@@ -52,6 +54,7 @@ class HttpJsonDestination:
             timeout=timedelta(seconds=whole_number(self._settings, "timeout", 30, 1, 300)),
             patience=Patience(repeat_unanswered=self.repeat_safe),
         )
+        self._credentials = http_auth.Credentials(context.opened, self._door)
 
     def enter(self, ticket: Ticket) -> Settled | None:
         return None
@@ -76,15 +79,17 @@ class HttpJsonDestination:
                 for place, (owner, record) in _placed(going)
             ]
             if number == 0 and not ticket.in_doubt:
-                results = self._door.send_until(requests, self._is_over)
+                results = self._credentials.send_all(
+                    requests, lambda signed: self._door.send_until(signed, self._is_over)
+                )
                 if len(results) < len(going):
                     # The run should end: what was begun is completed, and the rest is left to whoever continues.
                     last = going[len(results) - 1][0]
                     end = last + 1
                     going = [item for item in going if item[0] < end]
-                    results += self._door.send_all(requests[len(results) : len(going)])
+                    results += self._credentials.send_all(requests[len(results) : len(going)])
             else:
-                results = self._door.send_all(requests)
+                results = self._credentials.send_all(requests)
             if number == 0 and results and all(isinstance(r, Unanswered) and not r.sent for r in results):
                 raise _none_left(results)
             for (owner, _), result in zip(going, results, strict=True):
@@ -117,7 +122,7 @@ class HttpJsonDestination:
         return Outgoing(
             method=METHODS[line.mode],
             url=self._addresses[number],
-            headers={"Content-Type": "application/json", "Idempotency-Key": key, **credentials(self._settings)},
+            headers={"Content-Type": "application/json", "Idempotency-Key": key},
             body=json.dumps(body, ensure_ascii=False).encode(),
         )
 
@@ -173,19 +178,9 @@ def below(base: str, path: str, place: str) -> str:
     return base + target
 
 
-def credentials(settings: Any) -> dict[str, str]:
-    """Give the headers that prove who sends."""
-    kind = str(settings.get("auth") or "none")
-    secret = settings.get("secret")
-    text = secret.reveal() if isinstance(secret, Secret) else str(secret or "")
-    if kind == "bearer":
-        return {"Authorization": f"Bearer {text}"}
-    if kind == "basic":
-        pair = f"{settings.get('user') or ''}:{text}".encode()
-        return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
-    if kind == "header":
-        return {str(settings.get("header") or "X-API-Key"): text}
-    return {}
+def encoded(value: Any) -> str:
+    """Give a value as one step of a path, or as one value of a query."""
+    return quote(text_of(value), safe="")
 
 
 def test(opened: Opened) -> Tested:
@@ -196,7 +191,9 @@ def test(opened: Opened) -> Tested:
     except WaybillError as error:
         return Tested(ok=False, sentence=error.sentence, checks=(("Reach the address", False, error.sentence),))
     try:
-        (result,) = door.send_all([Outgoing(method="GET", url=base, headers=credentials(opened.settings))])
+        (result,) = http_auth.Credentials(opened, door).send_all([Outgoing(method="GET", url=base)])
+    except WaybillError as error:
+        return Tested(ok=False, sentence=error.sentence, checks=(("Credentials", False, error.sentence),))
     finally:
         door.close()
     if isinstance(result, Unanswered):
@@ -249,27 +246,21 @@ def _open(context: DestinationContext) -> HttpJsonDestination:
     return HttpJsonDestination(context)
 
 
+def _open_rest(context: SourceContext) -> rest.RestSource:
+    if context.opened is None:
+        raise DefinitionError("A REST endpoint needs a connection. Choose one on the Source tab.")
+    path = filled(str(context.spec.options.get("path") or ""), context.values, encoded)
+    address = below(base_url(context.opened), path, "the path of the source")
+    return rest.RestSource(context, context.opened, address)
+
+
 CONNECTOR = Connector(
     key="http",
     title="JSON over HTTP",
-    summary="Send each record as JSON to a web service, with an idempotency key.",
+    summary="Read the records of a web service, or send each as JSON with an idempotency key.",
     settings=(
         Setting(name="url", leads=True, label="Base address", required=True, help="Lines name paths below it."),
-        Setting(
-            name="auth",
-            label="Authentication",
-            kind=FieldKind.CHOICE,
-            default="none",
-            choices=(
-                ("none", "None"),
-                ("basic", "User and password"),
-                ("bearer", "Bearer token"),
-                ("header", "Key in a header"),
-            ),
-        ),
-        Setting(name="user", label="User"),
-        Setting(name="header", label="Header", help="For a key in a header.", default="X-API-Key"),
-        Setting(name="secret", label="Password, token or key", kind=FieldKind.SECRET),
+        *http_auth.SETTINGS,
         Setting(name="concurrency", label="Requests at once", kind=FieldKind.NUMBER, default=10),
         Setting(name="timeout", label="Seconds to wait for an answer", kind=FieldKind.NUMBER, default=30),
         Setting(
@@ -281,5 +272,6 @@ CONNECTOR = Connector(
         ),
     ),
     test=test,
+    sources=(SourceKind(key="rest", title="REST endpoint", open=_open_rest, repeatable=False, settings=rest.SETTINGS),),
     destinations=(DestinationKind(key="http_json", title="JSON over HTTP", open=_open),),
 )

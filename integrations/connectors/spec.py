@@ -120,7 +120,7 @@ class FileDoor:
 class SourceContext:
     """What a source gets to open: its spec, its connection if it has one, and the pinned file if it reads one.
 
-    `values` are those of the run's variables, for what the options name in brackets.
+    `values` are those of the run's variables, for what the options name in brackets. `rows` is how many are wanted, 0 all.
     `seconds` is how long the other system may take for its next rows. `look_up` is called now and then by what takes
     long, and raises where nobody waits for it any more.
     """
@@ -130,6 +130,7 @@ class SourceContext:
     file: Path | None = None
     file_name: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+    rows: int = 0
     seconds: float = 3_600.0
     look_up: Callable[[], None] = lambda: None
 

@@ -24,7 +24,7 @@ from integrations.egress.rules import Resolver, forbidden, is_allowed, resolve, 
 from integrations.engine.errors import WaybillError
 
 ANSWER_BYTES = 65_536
-"""What is read of an answer; the rest is left."""
+"""What is read of an answer unless more is asked for; the rest is left."""
 
 SAYS_NOTHING_OF_BEFORE = frozenset({409, 429, 503})
 """Answers that leave open whether an earlier attempt was taken: still at work on it, or too busy to look."""
@@ -46,11 +46,12 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back. `body` holds at most ANSWER_BYTES."""
+    """What came back. `body` is bounded; `is_whole` says whether it is all that was sent."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,10 @@ class HttpDoor:
         concurrency: int = 10,
         patience: Patience | None = None,
         resolver: Resolver = system_resolver,
+        answer_bytes: int = ANSWER_BYTES,
     ) -> None:
         self._allow_nets = allow_nets
+        self._answer_bytes = answer_bytes
         self._timeout = timeout
         self._concurrency = concurrency
         self._patience = patience or Patience()
@@ -216,11 +219,8 @@ class HttpDoor:
                 allow_redirects=False,
                 trace_request_ctx=seen,
             ) as response:
-                body = b""
-                # The status is the answer; a body that breaks off takes nothing from it.
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    body = await _bounded_body(response)
-                return Answer(status=response.status, headers=dict(response.headers), body=body)
+                body, is_whole = await _bounded_body(response, self._answer_bytes)
+                return Answer(status=response.status, headers=dict(response.headers), body=body, is_whole=is_whole)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return _unanswered(error, host, seen.sent)
 
@@ -301,14 +301,16 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
-    body = b""
-    while len(body) < ANSWER_BYTES:
-        piece = await response.content.read(ANSWER_BYTES - len(body))
-        if not piece:
-            return body
-        body += piece
-    return body
+async def _bounded_body(response: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
+    """Give what came of the body, and whether that is all. The status is the answer: one whose body breaks off is one."""
+    body = bytearray()
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+        while len(body) < most:
+            piece = await response.content.read(most - len(body))
+            if not piece:
+                return bytes(body), True
+            body += piece
+    return bytes(body), False
 
 
 def _trace_context(trace_request_ctx: Any = None, **_: Any) -> Any:

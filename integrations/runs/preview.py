@@ -83,7 +83,7 @@ def sample_source(process: Process, spec: SourceSpec) -> Iterator[Source]:
     kind = source_kind(spec.kind)
     values, redact = source_values(process, spec)
     connection = opened(connection_of(spec.connection)) if spec.connection else None
-    context = SourceContext(spec=spec, opened=connection, values=values, seconds=SECONDS)
+    context = SourceContext(spec=spec, opened=connection, values=values, rows=ROWS, seconds=SECONDS)
     if kind.takes_file:
         sample = sample_of(process)
         context = replace(context, file=path_of(sample), file_name=sample.name)
