@@ -234,6 +234,7 @@ class SourceSpec:
         """The variables that the options name in brackets, by the option in words."""
         texts = {name: value for name, value in self.options.items() if isinstance(value, str)}
         found = {name.replace("_", " "): IN_TEXT.findall(text) for name, text in texts.items()}
+        found = {option: [name.partition(".")[0] for name in names] for option, names in found.items()}
         return {option: list(dict.fromkeys(names)) for option, names in found.items() if names}
 
 
@@ -423,6 +424,40 @@ class Task:
         return (self.value, *email, self.statement, self.path, self.body, self.file_name, self.new_name)
 
 
+class PromptType(StrEnum):
+    """What is asked for when a process runs."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    YES_NO = "yes_no"
+    DATE = "date"
+    DATETIME = "datetime"
+    DATE_RANGE = "date_range"
+    PERIOD = "period"
+    CHOICE = "choice"
+    CHOICES = "choices"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A variable is asked for when the process runs. `label` is what people read, or the variable's name.
+
+    `default` is the answer where nobody gives one. `minimum` and `maximum` limit numbers and dates, `length` and
+    `pattern` (`engine.prompts.SIGNS`) limit text.
+    """
+
+    label: str = ""
+    help: str = ""
+    type: PromptType = PromptType.TEXT
+    default: str = ""
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    minimum: str = ""
+    maximum: str = ""
+    length: int | None = None
+    pattern: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Variable:
     """A global variable as the process uses it. `value` overrides the company's; None inherits it. That of a `secure`
@@ -432,6 +467,12 @@ class Variable:
     value: str | None = None
     keep: Keep = Keep.NEVER
     secure: bool = False
+    prompt: Prompt | None = None
+
+    @property
+    def asked_as(self) -> str:
+        """What people read where it is asked for."""
+        return (self.prompt and self.prompt.label) or self.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -553,7 +594,7 @@ class Plan:
             additional=tuple(_field(item) for item in data.get("additional", ())),
             lines=tuple(_line(item) for item in data.get("lines", ())),
             tasks=tuple(_task(item) for item in data.get("tasks", ())),
-            variables=tuple(Variable(**{**item, "keep": Keep(item["keep"])}) for item in data.get("variables", ())),
+            variables=tuple(_variable(item) for item in data.get("variables", ())),
             options=_options(data.get("options", {})),
         )
 
@@ -596,6 +637,14 @@ def _lookup(data: Mapping[str, Any] | None) -> Lookup | None:
         return None
     matches = tuple(Match(**item) for item in data["matches"])
     return Lookup(**{**data, "matches": matches, "none": NoneFound(data["none"]), "many": ManyFound(data["many"])})
+
+
+def _variable(data: Mapping[str, Any]) -> Variable:
+    prompt = data.get("prompt")
+    if prompt is not None:
+        choices = tuple(prompt.get("choices", ()))
+        prompt = Prompt(**{**prompt, "type": PromptType(prompt.get("type", "text")), "choices": choices})
+    return Variable(**{**data, "keep": Keep(data["keep"]), "prompt": prompt})
 
 
 def _task(data: Mapping[str, Any]) -> Task:

@@ -51,9 +51,10 @@ def masked(value: Any) -> Any:
     return _changed(value, lambda text: HANDLE.sub(DOTS, text))
 
 
-def is_handle(value: Any) -> bool:
-    """True for a text that is one handle and nothing besides."""
-    return isinstance(value, str) and HANDLE.fullmatch(value) is not None
+def is_handle(value: Any, *, of: str = "") -> bool:
+    """True for a text that is one handle and nothing besides, if need be `of` this variable."""
+    found = HANDLE.fullmatch(value) if isinstance(value, str) else None
+    return found is not None and of in ("", found[1])
 
 
 def has_handle(value: Any) -> bool:

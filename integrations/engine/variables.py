@@ -8,9 +8,10 @@ from typing import Any
 from integrations.engine.secure import Vault, has_handle, is_handle
 
 NAME = re.compile(r"GBL_[A-Z0-9_]+")
-IN_TEXT = re.compile(r"\[(GBL_[A-Z0-9_]+)\]")
-IN_BRACKETS = re.compile(r"\[(GBL_[A-Z0-9_]+|run\.[A-Za-z]+|_\w+)\]")
-"""A variable, a fact of the run, or a column of the document, as texts of tasks name them."""
+IN_TEXT = re.compile(r"\[(GBL_[A-Z0-9_]+(?:\.from|\.to)?)\]")
+"""A variable, or the first or last day of one that is a range."""
+IN_BRACKETS = re.compile(r"\[(GBL_[A-Z0-9_]+(?:\.from|\.to)?|run\.[A-Za-z]+|_\w+)\]")
+"""A variable, the first or last day of one that is a range, a fact of the run, or a column of the document."""
 FACTS = (
     *("number", "name", "process", "company", "user", "startedAt", "stage"),
     *("read", "created", "updated", "unchanged", "restricted", "failed", "unknown", "held", "lastError"),
@@ -68,9 +69,11 @@ class Variables:
             return value
         return self._vault.sealed(name, text_of(self._vault.opened(value)))
 
-    def filled_in(self, text: str) -> str:
-        """Give `text` with every `[GBL_NAME]` replaced by its value; an unknown name stays as it is."""
-        return IN_TEXT.sub(lambda found: str(self._values.get(found[1], found[0])), text)
+
+def with_ends(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the values and beside each range of dates its ends: `GBL_NAME.from` and `GBL_NAME.to`."""
+    ranges = {name: value for name, value in values.items() if isinstance(value, dict) and {"from", "to"} <= set(value)}
+    return {**values, **{f"{name}.{end}": value[end] for name, value in ranges.items() for end in ("from", "to")}}
 
 
 def text_of(value: Any) -> str:

@@ -263,6 +263,11 @@ def _variables(old: Plan, new: Plan) -> Iterator[str]:
             yield f"Variable {name}: {'secure' if now.secure else 'no longer secure'}"
         if was.keep != now.keep:
             yield f"Variable {name}: {KEEP[now.keep]}"
+        if was.prompt != now.prompt:
+            change = (
+                "asked for" if was.prompt is None else "asked for in another way" if now.prompt else "not asked for"
+            )
+            yield f"Variable {name}: {change} when the process runs"
 
 
 def _value(item: Variable) -> str:

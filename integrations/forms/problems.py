@@ -34,6 +34,7 @@ from integrations.engine.plan import (
     ValueType,
     WriteMode,
 )
+from integrations.engine.prompts import complaint_about
 from integrations.engine.secure import is_handle
 from integrations.engine.typed import converter
 from integrations.engine.variables import FACTS, IN_BRACKETS, named_in
@@ -109,6 +110,7 @@ def problems_of(plan: Plan, around: Surroundings) -> list[Problem]:
         *_unknown_variables(plan, around, "tasks"),
         *_unknown_variables(plan, around, "variables"),
         *_unsealed(plan, around),
+        *_prompts(plan, around),
     ]
 
 
@@ -392,6 +394,14 @@ def _unsealed(plan: Plan, around: Surroundings) -> Iterator[Problem]:
             yield Problem(sentence=sentence, tab="variables", part=item.name)
 
 
+def _prompts(plan: Plan, around: Surroundings) -> Iterator[Problem]:
+    secure = _secure_here(plan, around)
+    for item in plan.variables:
+        if item.prompt and (complaint := complaint_about(item.prompt, secure=item.name in secure)):
+            sentence = f"{item.name} cannot be asked for when this runs: {complaint}"
+            yield Problem(sentence=sentence, tab="variables", part=item.name)
+
+
 def _secure_here(plan: Plan, around: Surroundings) -> frozenset[str]:
     return frozenset(around.secure) | {item.name for item in plan.variables if item.secure}
 
@@ -502,8 +512,6 @@ def _of_connection(task: Task, around: Surroundings) -> Iterator[str]:
 
 def _of_texts(task: Task, plan: Plan) -> Iterator[str]:
     """Names in brackets that would stay as they are. Unknown variables are told elsewhere."""
-    if task.type is TaskType.SET_VARIABLE:
-        return
     columns = [token(column.name) for column in plan.all_columns] if task.stage in DOCUMENT_STAGES else []
     for name in dict.fromkeys(name for text in task.texts for name in IN_BRACKETS.findall(text)):
         if name.startswith("run.") and name[4:] not in FACTS:

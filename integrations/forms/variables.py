@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,7 @@ class VariableForm(PlainForm):
             value, secure = given["value"].replace("\r\n", "\n"), self._is_secure
         if secure and value is not None:
             value = self.own.value if self.keeps and not value else self._vault.sealed(given["name"], value)
-        return Variable(name=given["name"], value=value, keep=Keep(given["keep"]), secure=secure)
+        return replace(self.own, value=value, keep=Keep(given["keep"]), secure=secure)
 
     def forget_secure(self) -> None:
         """Let the page not repeat a secure value that was typed in."""
@@ -147,9 +147,9 @@ class VariableForm(PlainForm):
 
 class BaseVariableForms(_VariableForms):
     def variables(self) -> tuple[Variable, ...]:
-        """What the process has a say on, after validation: variables that it inherits and forgets are not stored."""
+        """What the process has a say on, after validation: one that it only inherits is not stored."""
         said = (form.variable() for form in self.forms)
-        return tuple(item for item in said if item.value is not None or item.keep is not Keep.NEVER)
+        return tuple(item for item in said if item != Variable(name=item.name))
 
 
 VariableForms: Any = forms.formset_factory(

@@ -53,7 +53,15 @@ from integrations.runs.redaction import Redactor
 from integrations.runs.secure_values import Opening
 from integrations.runs.tasks import RunTasks
 from integrations.runs.translations import pins_of, tables_of
-from integrations.runs.variables import check_names, keep, local_start, secure_names, see_that_they_open, values_of
+from integrations.runs.variables import (
+    check_names,
+    given_at_start,
+    keep,
+    local_start,
+    secure_names,
+    see_that_they_open,
+    values_of,
+)
 from integrations.scripting import Sandbox, open_scripts
 
 log = logging.getLogger(__name__)
@@ -231,8 +239,10 @@ def _variables(run: Run, plan: Plan, journal: RunJournal, vault: Vault) -> Varia
     """Give the run's own variables: resolved when it starts, as they were left when it is resumed. The translation
     tables are pinned with them."""
     if run.variables is None:
+        assert run.started_at is not None
+        run.given = given_at_start(plan, run.given, local_start(run.company, run.started_at).date())
         run.variables, run.tables = values_of(run.process, plan, run.given), pins_of(plan)
-        journal.note(batching=order_of(plan).reason, variables=run.variables, tables=run.tables)
+        journal.note(batching=order_of(plan).reason, given=run.given, variables=run.variables, tables=run.tables)
     check_names(plan, run.variables)
     see_that_they_open(plan, run.variables, vault)
     return Variables(run.variables, vault=vault, secure=secure_names(plan))

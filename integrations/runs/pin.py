@@ -20,7 +20,7 @@ from integrations.engine.batch import RowBatch
 from integrations.engine.errors import DefinitionError, SourceError
 from integrations.engine.plan import SourceSpec
 from integrations.engine.ports import Source
-from integrations.engine.variables import IN_TEXT, Variables, text_of
+from integrations.engine.variables import IN_TEXT, Variables, text_of, with_ends
 from integrations.models import Run, StoredFile
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.drain import wait_for_drain
@@ -96,8 +96,7 @@ def _context(spec: SourceSpec, values: Mapping[str, Any]) -> SourceContext:
 def values_named_by(spec: SourceSpec, variables: Variables) -> dict[str, Any]:
     """Give the values that a source names, secure ones in the clear."""
     named = {name for names in spec.named.values() for name in names}
-    values: dict[str, Any] = variables.opened({name: variables.value(name) for name in named & set(variables.names)})
-    return values
+    return with_ends(variables.opened({name: variables.value(name) for name in named & set(variables.names)}))
 
 
 def _spooled(

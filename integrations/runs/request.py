@@ -18,6 +18,7 @@ from integrations.engine.plan import Plan, WhenBusy
 from integrations.models import Process, ProcessVersion, Run, StoredFile
 from integrations.models.run import Trigger
 from integrations.runs.jobs import dispatch
+from integrations.runs.parameters import Unfit, asked_again, fitting
 
 NAME_LENGTH = 200
 NAMES_LOOKED_UP = 20
@@ -68,7 +69,7 @@ def request_run(
             requested_by=by,
             source_file=rows or _file_to_read(process, version.plan, file),
             has_parents_rows=rows is not None,
-            given=dict(given or {}),
+            given=_fitting(process, version.plan, given or {}),
             exclusive=version.plan.options.when_busy is not WhenBusy.ALLOW,
             parent=parent,
             parent_key=parent_key,
@@ -115,7 +116,9 @@ def rerun(run: Run, *, by: User | None) -> Run:
     """
     rows = run.source_file if run.has_parents_rows else None
     file = None if run.has_parents_rows else _file_of(run)
-    return request_run(run.process, by=by, trigger=Trigger.RERUN, rerun_of=run, given=run.given, file=file, rows=rows)
+    return request_run(
+        run.process, by=by, trigger=Trigger.RERUN, rerun_of=run, given=asked_again(run.given), file=file, rows=rows
+    )
 
 
 def request_cancel(run: Run, *, by: User | None) -> bool:
@@ -132,6 +135,15 @@ def request_cancel(run: Run, *, by: User | None) -> bool:
             audit.record("run.cancelled", f"Run {run.number} {run.name}", user=by, company=run.company)
     run.refresh_from_db()
     return asked
+
+
+def _fitting(process: Process, plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return fitting(plan, given)
+    except Unfit as unfit:
+        raise Refused(
+            f"{process.name} asks for {unfit.name}: {unfit.sentence} Run it with changes.", code="refused.parameter"
+        ) from unfit
 
 
 def _next_number(company_id: int) -> int:

@@ -21,7 +21,7 @@ from integrations.engine.order import may_look_at_the_run
 from integrations.engine.plan import EVERYTHING_SENT, Expects, ParentData, Plan, Stage, Task, TaskType, Then
 from integrations.engine.ports import Fault, Stop, TaskEnd, TaskResult
 from integrations.engine.secure import masked
-from integrations.engine.variables import ASKS_THE_RUN, Variables, named_in
+from integrations.engine.variables import ASKS_THE_RUN, Variables, filled, named_in, with_ends
 from integrations.models import DocumentOutcome, Process, Run, RunStatus, TaskDeed
 from integrations.models.run import BUCKETS
 from integrations.runs.connections import connection_of, opened
@@ -132,7 +132,7 @@ class RunTasks:
         values = named_values(self._variables, facts, columns, document)
         match task.type:
             case TaskType.SET_VARIABLE:
-                return Did(value=self._variables.filled_in(task.value))
+                return Did(value=filled(task.value, values))
             case TaskType.RUN_INTEGRATION:
                 return Did(complaint=self._run_integration(task, document))
             case TaskType.RUN_SCRIPT:
@@ -368,7 +368,7 @@ def named_values(
     variables: Variables, facts: Mapping[str, Any], columns: Sequence[str], document: Document | None
 ) -> dict[str, Any]:
     """Give every name that a text may hold in brackets: variables, facts of the run, columns of the first row."""
-    values = variables.snapshot() | {f"run.{name}": value for name, value in facts.items()}
+    values = with_ends(variables.snapshot()) | {f"run.{name}": value for name, value in facts.items()}
     if document is not None and document.rows:
         values |= dict(zip(map(token, columns), document.full_rows[0], strict=False))
     return values

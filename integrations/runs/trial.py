@@ -15,7 +15,7 @@ from integrations.engine.plan import DOCUMENT_STAGES, Line, Plan, Task, TaskType
 from integrations.engine.ports import Computed, Fault
 from integrations.engine.preview import Preview, PreviewDocument
 from integrations.engine.secure import masked
-from integrations.engine.variables import Variables
+from integrations.engine.variables import Variables, filled
 from integrations.models import Process
 from integrations.models.run import BUCKETS
 from integrations.models.vault import vault_of
@@ -155,10 +155,10 @@ def _without_a_script(
     task: Task, columns: Sequence[str], document: Document | None, variables: Variables, run: Mapping[str, Any]
 ) -> tuple[bool, str]:
     """Do what changes nothing outside, and say of the rest what it would do."""
-    if task.type is TaskType.SET_VARIABLE:
-        variables.update({task.variable: variables.filled_in(task.value)})
-        return True, "Done"
     values = named_values(variables, run, columns, document)
+    if task.type is TaskType.SET_VARIABLE:
+        variables.update({task.variable: filled(task.value, values)})
+        return True, "Done"
     try:
         if task.type is TaskType.VALIDATION:
             # It only reads, so it is really asked.

@@ -5,9 +5,11 @@ Two runs never see each other's: each works on the copy in its own row.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from django.utils import timezone
 
 from accounts.models import Company
 from integrations.engine.errors import DefinitionError
@@ -16,6 +18,7 @@ from integrations.engine.secure import Vault, is_handle
 from integrations.engine.variables import IN_TEXT, Variables, mentioned, text_of
 from integrations.models import GlobalVariable, Process, Run, RunStatus
 from integrations.models.vault import vault_of
+from integrations.runs.parameters import Unfit, at_start, defaults, fitting
 
 
 def local_start(company: Company, moment: datetime) -> datetime:
@@ -25,11 +28,13 @@ def local_start(company: Company, moment: datetime) -> datetime:
 
 def values_of(process: Process, plan: Plan, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Resolve what a run of `plan` starts with, secure values as handles. Names that the company does not have are
-    left out."""
+    left out. Without `given`, what is asked for has its defaults, as seen from today."""
+    if given is None:
+        given = at_start(defaults(plan), local_start(process.company, timezone.now()).date())
     values: dict[str, Any] = dict(GlobalVariable.objects.values_list("name", "value"))
     own = {item.name: item.value for item in plan.variables if item.value is not None}
     kept = {item.name for item in plan.variables if item.keep is not Keep.NEVER}
-    layers = (own, {name: value for name, value in process.kept_values.items() if name in kept}, given or {})
+    layers = (own, {name: value for name, value in process.kept_values.items() if name in kept}, given)
     for layer in layers:
         values.update({name: value for name, value in layer.items() if name in values})
     vault = vault_of(process.company)
@@ -38,6 +43,16 @@ def values_of(process: Process, plan: Plan, given: Mapping[str, Any] | None = No
         if not is_handle(values[name]):
             values[name] = vault.sealed(name, text_of(vault.opened(values[name])))
     return values
+
+
+def given_at_start(plan: Plan, given: Mapping[str, Any], today: date) -> dict[str, Any]:
+    """Give what a run was asked for with, looked at again and its periods with dates. Raises `DefinitionError`."""
+    try:
+        return at_start(fitting(plan, given), today)
+    except Unfit as unfit:
+        raise DefinitionError(
+            f"{unfit.sentence} It is asked for as {unfit.name}. Run again with changes.", code="run.parameter"
+        ) from unfit
 
 
 def secure_names(plan: Plan) -> frozenset[str]:

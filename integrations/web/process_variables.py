@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
@@ -14,6 +15,7 @@ from accounts.models import Role
 from accounts.policy import requires
 from integrations.engine.plan import Variable
 from integrations.forms.problems import Problem
+from integrations.forms.prompt import TYPES, PromptForm
 from integrations.forms.variables import (
     AddVariableForm,
     Applies,
@@ -44,6 +46,15 @@ class Row:
     form: VariableForm
     applies: Applies
     places: list[Place]
+
+    @property
+    def prompt(self) -> str:
+        """In words, how the variable is asked for when the process runs; "" where it is not."""
+        said = self.form.own.prompt
+        if said is None:
+            return ""
+        kind = "Secure text" if self.applies.secure else dict(TYPES)[said.type.value]
+        return f"{kind}, required" if said.required else kind
 
 
 @require_GET
@@ -83,6 +94,51 @@ def save_variables(request: Request, public_id: UUID) -> HttpResponse:
         catch_up(form, process)
         return _page(request, process, company, form, rows, conflict=True, status=409)
     return go_on(request, process, reverse("process-variables", args=[public_id]) + anchor, sentence)
+
+
+@require_GET
+@requires(Role.VIEWER)
+def prompt(request: Request, public_id: UUID, name: str) -> HttpResponse:
+    """Show whether and how a variable is asked for when the process runs."""
+    process = found(public_id)
+    said = _said_of(process, name)
+    return _prompt_page(request, process, said, _prompt_form(said, initial={"revision": process.revision}))
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def save_prompt(request: Request, public_id: UUID, name: str) -> HttpResponse:
+    """Write the prompt of a variable to the draft."""
+    process = editable(public_id)
+    said = _said_of(process, name)
+    form = _prompt_form(said, request.POST)
+    if not form.is_valid():
+        return _prompt_page(request, process, said, form, status=422)
+    others = [item for item in process.drafted.variables if item.name != name]
+    now = replace(said, prompt=form.prompt())
+    listed = [*others, now] if now != Variable(name=name) else others
+    plan = replace(process.drafted, variables=tuple(sorted(listed, key=lambda item: item.name)))
+    if not write_draft(request, process, plan, form.cleaned_data["revision"]):
+        catch_up(form, process)
+        return _prompt_page(request, process, said, form, conflict=True, status=409)
+    return go_on(request, process, reverse("process-variables", args=[public_id]) + f"#{name}")
+
+
+def _said_of(process: Process, name: str) -> Variable:
+    """Give what the process says of a variable of the company's."""
+    get_object_or_404(GlobalVariable, name=name)
+    return next((item for item in process.drafted.variables if item.name == name), Variable(name=name))
+
+
+def _prompt_form(said: Variable, data: Any = None, **kwargs: Any) -> PromptForm:
+    return PromptForm(data, variable=said, secure=said.secure or said.name in _secure(), **kwargs)
+
+
+def _prompt_page(
+    request: Request, process: Process, said: Variable, form: PromptForm, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    context = frame(request, process, "variables", saves_tab=True, form=form, said=said, **more)
+    return respond(request, "prompt", context, status)
 
 
 def _company() -> dict[str, str]:

@@ -16,9 +16,12 @@ from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
 from integrations.connectors.registry import source_kind
+from integrations.forms.parameters import ParametersForm
 from integrations.models import Process, Run, StoredFile
+from integrations.models.vault import vault_of
 from integrations.runs.files import store
 from integrations.runs.request import Refused, alone, default_name, request_run
+from integrations.runs.variables import secure_names
 from integrations.web.ledger import ledger_of
 from integrations.web.runs import is_uuid, line_of, ready
 
@@ -51,15 +54,20 @@ def start(request: Request, public_id: UUID) -> HttpResponse:
     name = request.POST.get("name", "").strip()
     again = request.POST.get("again", "")
     file = None
+    asked = _parameters(process, request.POST)
+    said: dict[str, Any] = {"name": name, "parameters": asked}
     try:
         file = _uploaded(request, process)
-        if file is not None and not again and (before := _read_before(process, file)):
-            return ask(request, process, name=name, kept=file, before=before)
         if again == "no":
-            return ask(request, process, name=name)
-        run = request_run(process, by=request.user, name=name, file=file)
+            return ask(request, process, **said)
+        if asked is not None and not asked.is_valid():
+            raise Refused("Correct what is said at the parameters.", code="refused.parameter")
+        if file is not None and not again and (before := _read_before(process, file)):
+            return ask(request, process, kept=file, before=before, **said)
+        given = asked.given() if asked is not None else {}
+        run = request_run(process, by=request.user, name=name, file=file, given=given)
     except Refused as error:
-        return ask(request, process, name=name, kept=file, refused=error.sentence, status=422)
+        return ask(request, process, kept=file, refused=error.sentence, status=422, **said)
     namesake = Run.objects.filter(name=run.name).exclude(pk=run.pk).order_by("-number").first()
     if request.htmx:
         return watch(request, run, namesake=namesake)
@@ -93,7 +101,7 @@ def ask(request: Request, process: Process, *, status: int = 200, **more: Any) -
     context = {
         "process": process,
         "version": version,
-        "last": Run.objects.filter(process=process, parent=None).order_by("-number").first(),
+        "last": _last(process),
         "takes_file": takes_file,
         "alone": alone(process) if kind and kind.from_parent else "",
         "has_file": not takes_file or fetches or process.default_file is not None or more.get("kept") is not None,
@@ -104,7 +112,28 @@ def ask(request: Request, process: Process, *, status: int = 200, **more: Any) -
         "changed": any(more.get(given) for given in ("name", "kept", "refused")),
         **more,
     }
+    if "parameters" not in more:
+        context["parameters"] = _parameters(process)
     return _panel(request, "ask", context, status=status)
+
+
+def _last(process: Process) -> Run | None:
+    return Run.objects.filter(process=process, parent=None).order_by("-number").first()
+
+
+def _parameters(process: Process, data: Any = None) -> ParametersForm | None:
+    """Give the form of what the integration asks for; None where it asks for nothing."""
+    version = process.newest_version
+    if version is None or not any(item.prompt for item in version.plan.variables):
+        return None
+    last = _last(process)
+    return ParametersForm(
+        data,
+        version.plan,
+        vault=vault_of(process.company),
+        secure=secure_names(version.plan),
+        last=last.given if last else None,
+    )
 
 
 def watch(request: Request, run: Run, namesake: Run | None = None) -> HttpResponse:

@@ -25,6 +25,7 @@ from integrations.connectors.spool import SpooledSource
 from integrations.engine.batch import DELIVERED, Bucket, Row
 from integrations.engine.errors import WaybillError
 from integrations.engine.ports import Source
+from integrations.engine.prompts import words_of
 from integrations.engine.secure import masked
 from integrations.forms.stages import STAGES as TASK_STAGES
 from integrations.forms.variables import as_text
@@ -140,6 +141,7 @@ def summary(request: Request, number: int) -> HttpResponse:
         "stages": _stages(run),
         "tasks": _tasks(run),
         "handovers": LogEntry.objects.filter(run=run, stage=HANDOVER).order_by("pk")[:HANDOVERS_SHOWN],
+        "parameters": _parameters(run),
         "variables": _variables(run),
         "comparison": None if run.is_open else _comparison(run),
         "children": Run.objects.filter(parent=run).order_by("pk")[:50],
@@ -336,6 +338,12 @@ def sentence_of(run: Run) -> str:
         words += f" and {run.documents_restricted:,} {were} left out on purpose"
     attention = attention_of(run).words
     return f"{words}. {attention}." if attention else f"{words}."
+
+
+def _parameters(run: Run) -> list[tuple[str, str]]:
+    """Give what the run was asked for with, by the names that people read, a period with its dates."""
+    asked = {item.name: item.asked_as for item in run.version.plan.variables if item.prompt}
+    return [(asked[name], words_of(masked(value))) for name, value in sorted(run.given.items()) if name in asked]
 
 
 def _variables(run: Run) -> list[tuple[str, str]]:

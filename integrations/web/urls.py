@@ -149,6 +149,12 @@ urlpatterns = [
     path("processes/<uuid:public_id>/tasks/<int:number>/save/", process_tasks.save_task, name="process-task-save"),
     path("processes/<uuid:public_id>/variables/", process_variables.variables, name="process-variables"),
     path("processes/<uuid:public_id>/variables/save/", process_variables.save_variables, name="process-variables-save"),
+    path("processes/<uuid:public_id>/variables/<str:name>/prompt/", process_variables.prompt, name="process-prompt"),
+    path(
+        "processes/<uuid:public_id>/variables/<str:name>/prompt/save/",
+        process_variables.save_prompt,
+        name="process-prompt-save",
+    ),
     # Connections
     path("connections/", connections.connections, name="connections"),
     path("connections/new/<slug:connector>/", connections.new, name="connection-new"),

@@ -131,6 +131,15 @@ def variable_answers(world: World, it: Furniture, client: Client) -> dict[str, A
     return {"name": "GBL_NEW", "value": "told anew", "revision": 0}
 
 
+def prompted(world: World, it: Furniture) -> list[Any]:
+    return [it.process.public_id, it.variable.name]
+
+
+def prompt_answers(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    shown = client.get(reverse("process-prompt", args=prompted(world, it))).context
+    return answers_of([shown["form"]]) | {"asked": "on", "label": "Which region"}
+
+
 def table_answers(world: World, it: Furniture, client: Client) -> dict[str, Any]:
     shown = client.get(reverse("translation-table", args=table(world, it))).context
     return answers_of([shown["form"], shown["grid"]]) | {"rows-0-becomes": "Deutschland"}
@@ -365,6 +374,8 @@ TABLE: dict[str, Row] = {
     "process-variables-save": Row(
         least="designer", methods=POST, args=process, data=tab("variables", **{"variables-0-keep": "always"})
     ),
+    "process-prompt": Row(least="viewer", args=prompted),
+    "process-prompt-save": Row(least="designer", methods=POST, args=prompted, data=prompt_answers),
     # Connections
     "connections": Row(least="viewer"),
     "connection-new": Row(least="designer", methods=BOTH, args=lambda world, it: ["sql"], data=settings, named=False),

@@ -65,6 +65,7 @@ DEFINE = (
     *TABLES,
     "process-task",
     "process-lookup",
+    "process-prompt",
     "global-variable",
     "translation-table",
 )
@@ -214,6 +215,7 @@ def test_the_designers_pages(
         Process.objects.filter(pk=customers.pk).update(draft=replace(broken, tasks=(task,)).to_json())
     eye.look(*(reverse(name, args=[customers.public_id]) for name in TASK))
     eye.look(reverse("process-task", args=[customers.public_id, 1]))
+    eye.look(reverse("process-prompt", args=[customers.public_id, variable.name]))
     eye.look(*map(reverse, VARIABLES), reverse("global-variable", args=[variable.public_id]))
     with scope(company=demo):
         pairs = [(f"{number:05}", f"Account {number}") for number in range(300)]

@@ -1,0 +1,85 @@
+"""What a designer may say of a prompt: a variable that is asked for when the process runs."""
+
+from typing import Any
+
+from django import forms
+
+from integrations.engine.plan import Prompt, PromptType, Variable
+from integrations.engine.prompts import complaint_about
+from integrations.forms.plain import PlainForm, Tall, WholeNumber
+
+TYPES = [
+    (PromptType.TEXT.value, "Text"),
+    (PromptType.NUMBER.value, "Number"),
+    (PromptType.YES_NO.value, "Yes or no"),
+    (PromptType.DATE.value, "Date"),
+    (PromptType.DATETIME.value, "Date and time"),
+    (PromptType.DATE_RANGE.value, "Date range"),
+    (PromptType.PERIOD.value, "Period in words"),
+    (PromptType.CHOICE.value, "One of a list"),
+    (PromptType.CHOICES.value, "Several of a list"),
+]
+NAMES = ("label", "help", "type", "default", "required", "minimum", "maximum", "length", "pattern")
+
+
+class PromptForm(PlainForm):
+    """Whether and how a variable is asked for when the process runs."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+    asked = forms.BooleanField(
+        required=False, label="Ask for it when the process runs", widget=forms.CheckboxInput({"role": "switch"})
+    )
+    label = forms.CharField(
+        required=False, max_length=120, label="Label", help_text="What people read. Empty: its name."
+    )
+    help = forms.CharField(required=False, max_length=400, label="Help", help_text="A sentence below the field.")
+    type = forms.ChoiceField(choices=TYPES, label="Type")
+    required = forms.BooleanField(required=False, label="Required")
+    default = forms.CharField(
+        required=False,
+        max_length=4000,
+        label="Default",
+        help_text="The answer where nobody gives one. A period by its word, such as last_month.",
+    )
+    choices = forms.CharField(
+        required=False, max_length=20_000, label="List", widget=Tall(3), help_text="What can be chosen, one a line."
+    )
+    minimum = forms.CharField(required=False, max_length=40, label="Least", help_text="For numbers and dates.")
+    maximum = forms.CharField(required=False, max_length=40, label="Most", help_text="For numbers and dates.")
+    length = WholeNumber(required=False, min_value=1, max_value=4000, label="Longest text", help_text="In characters.")
+    pattern = forms.CharField(
+        required=False,
+        max_length=200,
+        label="Pattern of a text",
+        help_text="9 is a digit, A a letter, X either, ? any character, * anything; others stand for themselves.",
+    )
+
+    def __init__(self, *args: Any, variable: Variable, secure: bool, **kwargs: Any) -> None:
+        self.secure = secure
+        said = variable.prompt or Prompt()
+        initial = {name: getattr(said, name) for name in NAMES} | {
+            "asked": variable.prompt is not None,
+            "type": said.type.value,
+            "choices": "\n".join(said.choices),
+        }
+        kwargs["initial"] = initial | kwargs.get("initial", {})
+        super().__init__(*args, **kwargs)
+        if secure:
+            self.fields["type"].disabled = True
+            self.fields["type"].help_text = "Its value is secure, so it is asked for as a password is."
+
+    def clean(self) -> dict[str, Any]:
+        said = None if self.errors else self.prompt()
+        if said and (complaint := complaint_about(said, secure=self.secure)):
+            self.add_error(None, f"It cannot be asked for like this: {complaint}")
+        return self.cleaned_data
+
+    def prompt(self) -> Prompt | None:
+        """The prompt after validation; None where the variable is not asked for."""
+        given = self.cleaned_data
+        if not given["asked"]:
+            return None
+        choices = tuple(dict.fromkeys(filter(None, map(str.strip, given["choices"].splitlines()))))
+        of_list = given["type"] in (PromptType.CHOICE, PromptType.CHOICES)
+        parts = {name: given[name] for name in NAMES}
+        return Prompt(**{**parts, "type": PromptType(given["type"]), "choices": choices if of_list else ()})

@@ -1,0 +1,251 @@
+"""The parameters step: what a process asks for, what is refused beside what was typed, and what a re-run keeps."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+from django_scopes import scope
+
+from accounts.models import Company, User
+from integrations.engine.plan import Keep, Prompt, PromptType, Stage, Task, TaskType, Variable
+from integrations.engine.secure import is_handle
+from integrations.models import GlobalVariable, Process, Run, RunStatus
+from integrations.models.vault import vault_of
+from integrations.runs.perform import perform_next
+from integrations.runs.request import Refused, request_run
+from tests.runs.performing import HEADER, Crm, file_of, process_into
+from tests.web.defining import answers_of, save
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROWS = (HEADER + "00001,Anna\n").encode()
+REGION, COUNT, MONTH, DAYS, KEY = "GBL_REGION", "GBL_COUNT", "GBL_MONTH", "GBL_DAYS", "GBL_KEY"
+ASKED = (
+    Variable(
+        name=REGION, prompt=Prompt(label="Region", type=PromptType.CHOICE, choices=("North", "South"), required=True)
+    ),
+    Variable(name=COUNT, prompt=Prompt(label="How many", type=PromptType.NUMBER, default="7", maximum="9")),
+    Variable(name=MONTH, prompt=Prompt(label="Month", type=PromptType.PERIOD, default="last_month")),
+    Variable(name=DAYS, prompt=Prompt(label="Days", type=PromptType.DATE_RANGE)),
+    Variable(name=KEY, prompt=Prompt(label="Key")),
+)
+FILLED = {
+    f"given-{REGION}": "South",
+    f"given-{COUNT}": "8",
+    f"given-{MONTH}": "last_year",
+    f"given-{KEY}": "typed-s3cr3t",
+}
+
+
+@pytest.fixture(autouse=True)
+def in_company(company: Company) -> Iterator[None]:
+    with scope(company=company):
+        for name in (REGION, COUNT, MONTH, DAYS):
+            GlobalVariable.objects.create(company=company, name=name)
+        GlobalVariable.objects.create(company=company, name=KEY, is_secure=True)
+        yield
+
+
+@pytest.fixture
+def crm(company: Company, settings: Any, tmp_path: Path) -> Crm:
+    settings.FOLDERS = [tmp_path]
+    return Crm(company, tmp_path)
+
+
+@pytest.fixture
+def process(client: Client, omar: User, crm: Crm) -> Process:
+    client.force_login(omar)
+    statement = f"INSERT INTO customers VALUES ([{MONTH}.from], [{KEY}])"
+    note = Task(
+        name="NOTE",
+        type=TaskType.RUN_SQL,
+        stage=Stage.INTEGRATION_PRE,
+        connection=str(crm.connection.public_id),
+        statement=statement,
+    )
+    return process_into(crm, variables=ASKED, tasks=(note,))
+
+
+def start(client: Client, process: Process, content: bytes | None = ROWS, **given: Any) -> Any:
+    file = {} if content is None else {"file": SimpleUploadedFile("customers.csv", content)}
+    return client.post(reverse("run-start", args=[process.public_id]), {**given, **file}, follow=True)
+
+
+def panel(client: Client, process: Process) -> str:
+    return client.get(reverse("run-panel-process", args=[process.public_id])).content.decode()
+
+
+def last_run() -> Run:
+    return Run.objects.order_by("-pk").select_related("company").first()  # type: ignore[return-value]
+
+
+def test_required_ones_come_first_with_label_help_and_default(client: Client, process: Process) -> None:
+    form = client.get(reverse("run-panel-process", args=[process.public_id])).context["parameters"]
+    assert [field.label for field in form] == ["Region", "How many", "Month", "Days", "Key"]
+    assert (form[COUNT].value(), form[MONTH].value()) == ("7", "last_month")
+
+
+def test_what_is_given_is_what_the_run_works_with_and_what_its_summary_says(
+    client: Client, process: Process, crm: Crm
+) -> None:
+    start(client, process, **FILLED, **{f"given-{DAYS}_from": "2026-01-01", f"given-{DAYS}_to": "2026-01-31"})
+    perform_next()
+    run = last_run()
+    year = datetime.now(UTC).year - 1
+    assert run.status == RunStatus.COMPLETED, run.reason
+    assert (run.variables[REGION], run.variables[COUNT]) == ("South", 8)
+    assert run.given[MONTH] == {"period": "last_year", "from": f"{year}-01-01", "to": f"{year}-12-31"}
+    assert is_handle(run.given[KEY]) and (f"{year}-01-01", "typed-s3cr3t") in crm.customers()
+    shown = client.get(reverse("run-summary", args=[run.number])).content.decode()
+    assert f"Last year: {year}-01-01 to {year}-12-31" in shown and "2026-01-01 to 2026-01-31" in shown
+    assert "••••••" in shown and "typed-s3cr3t" not in shown and run.given[KEY] not in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({f"given-{REGION}": ""}, "Region is empty. Fill it in."),
+        ({f"given-{REGION}": "East"}, "Region cannot be “East”. Choose one of those offered."),
+        ({f"given-{COUNT}": "10"}, "How many is more than 9, the most that is allowed."),
+        ({f"given-{DAYS}_from": "2026-01-01"}, "Days needs both its first and its last day."),
+        ({f"given-{KEY}": "abc"}, "Key is too short: a secure value has at least 4 characters"),
+    ],
+)
+def test_an_answer_that_does_not_fit_starts_nothing_and_is_said_at_its_field(
+    client: Client, process: Process, changes: dict[str, str], said: str
+) -> None:
+    response = start(client, process, **FILLED | changes)
+    shown = response.content.decode()
+    assert response.status_code == 422 and said in shown and "Nothing was started" in shown
+    assert "typed-s3cr3t" not in shown and not Run.objects.exists()
+
+
+def test_a_secure_answer_is_kept_sealed_while_the_panel_asks_about_the_file(client: Client, process: Process) -> None:
+    start(client, process, **FILLED)
+    perform_next()
+    response = start(client, process, **FILLED | {f"given-{KEY}": "another-s3cr3t"})
+    shown = response.content.decode()
+    assert "was run before" in shown and "another-s3cr3t" not in shown
+    sealed = response.context["parameters"].sealed()
+    kept = response.context["kept"]
+    answers = FILLED | {f"given-{KEY}": "", "kept": str(kept.public_id), "again": "yes"} | sealed
+    start(client, process, None, **answers)
+    run = last_run()
+    assert vault_of(run.company).opened(run.given[KEY]) == "another-s3cr3t"
+
+
+def test_a_secure_answer_of_one_variable_is_not_taken_for_another(client: Client, process: Process) -> None:
+    other = vault_of(process.company).sealed("GBL_OTHER", "of-another")
+    start(client, process, **FILLED | {f"given-{KEY}": "", f"sealed-{KEY}": other})
+    assert KEY not in last_run().given
+
+
+def test_run_with_changes_begins_with_what_was_given_and_an_empty_secret_keeps_it(
+    client: Client, process: Process
+) -> None:
+    start(client, process, **FILLED)
+    perform_next()
+    form = client.get(reverse("run-panel-process", args=[process.public_id])).context["parameters"]
+    assert (form[REGION].value(), form[COUNT].value(), form[MONTH].value()) == ("South", 8, "last_year")
+    assert form[KEY].value() is None and "Empty keeps what the last run was given" in form[KEY].help_text
+    start(client, process, ROWS + b"00002,Ben\n", **FILLED | {f"given-{KEY}": "", f"given-{REGION}": "North"})
+    run = last_run()
+    assert run.given[REGION] == "North" and vault_of(run.company).opened(run.given[KEY]) == "typed-s3cr3t"
+
+
+def test_a_re_run_keeps_what_was_given_and_sees_its_period_from_its_own_day(client: Client, process: Process) -> None:
+    start(client, process, **FILLED)
+    perform_next()
+    first = last_run()
+    client.post(reverse("run-rerun", args=[first.number]))
+    again = last_run()
+    assert again.pk != first.pk and again.given == first.given | {MONTH: {"period": "last_year"}}
+
+
+def test_a_re_run_that_lacks_a_new_required_answer_opens_the_form(client: Client, process: Process) -> None:
+    start(client, process, **FILLED)
+    perform_next()
+    version = process.newest_version
+    assert version is not None
+    version.pk, version.number = None, 2
+    version.plan_json["variables"][3]["prompt"]["required"] = True
+    version.save()
+    number = last_run().number
+    response = client.post(reverse("run-rerun", args=[number]), headers={"HX-Request": "true"})
+    assert response.status_code == 422 and "Days is empty. Fill it in." in response.content.decode()
+    assert response.context["parameters"][REGION].value() == "South"
+
+
+def test_every_other_door_obeys_the_same_rules(process: Process, company: Company) -> None:
+    with pytest.raises(Refused, match="asks for GBL_REGION: Region is empty"):
+        request_run(process, by=None, file=file_of(company, "1,Anna\n"))
+    run = request_run(process, by=None, file=file_of(company, "1,Anna\n"), given={REGION: "North"})
+    assert run.given == {REGION: "North", COUNT: 7, MONTH: {"period": "last_month"}}
+
+
+def test_an_answer_is_looked_at_again_when_the_run_starts(process: Process, company: Company) -> None:
+    run = request_run(process, by=None, file=file_of(company, "1,Anna\n"), given={REGION: "North"})
+    Run.objects.filter(pk=run.pk).update(given={REGION: "East"})
+    perform_next()
+    run.refresh_from_db()
+    assert (run.status, run.source_rows, run.error_code) == (RunStatus.FAILED, None, "run.parameter")
+    assert run.reason.startswith("Region cannot be “East”")
+
+
+def test_a_deleted_variable_ends_a_run_before_anything_is_read(process: Process, company: Company) -> None:
+    run = request_run(process, by=None, file=file_of(company, "1,Anna\n"), given={REGION: "North"})
+    GlobalVariable.objects.filter(name=KEY).delete()
+    perform_next()
+    run.refresh_from_db()
+    assert (run.status, run.source_rows) == (RunStatus.FAILED, None) and f"uses {KEY}" in run.reason
+
+
+# ---- the designer's side -----------------------------------------------------------------------------------------
+
+
+def prompt_page(client: Client, process: Process, name: str = REGION) -> Any:
+    return client.get(reverse("process-prompt", args=[process.public_id, name]))
+
+
+def save_prompt(client: Client, process: Process, name: str = REGION, **changes: Any) -> Any:
+    form = prompt_page(client, process, name).context["form"]
+    answers = answers_of([form]) | changes
+    answers = {key: value for key, value in answers.items() if value is not None}
+    return client.post(reverse("process-prompt-save", args=[process.public_id, name]), answers, follow=True)
+
+
+def test_a_designer_says_what_is_asked_for(client: Client, dora: User, process: Process) -> None:
+    client.force_login(dora)
+    listed = client.get(reverse("process-variables", args=[process.public_id])).content.decode()
+    assert "One of a list, required" in listed and "Secure text" in listed
+    save_prompt(client, process, COUNT, label="Rows", maximum="99", default="12")
+    process.refresh_from_db()
+    said = next(item for item in process.drafted.variables if item.name == COUNT)
+    assert said.prompt == Prompt(label="Rows", type=PromptType.NUMBER, default="12", maximum="99")
+    save_prompt(client, process, COUNT, asked=None)
+    process.refresh_from_db()
+    assert COUNT not in {item.name for item in process.drafted.variables}
+
+
+def test_what_cannot_be_asked_is_not_saved(client: Client, dora: User, process: Process) -> None:
+    client.force_login(dora)
+    response = save_prompt(client, process, REGION, choices="")
+    assert response.status_code == 422 and "List what can be chosen" in response.content.decode()
+
+
+def test_the_variables_tab_keeps_prompts(client: Client, dora: User, process: Process) -> None:
+    client.force_login(dora)
+    save(client, process, "variables", **{"variables-0-keep": "always"})
+    process.refresh_from_db()
+    kept = {item.name: item for item in process.drafted.variables}
+    assert kept[COUNT].keep is Keep.ALWAYS and kept[COUNT].prompt == ASKED[1].prompt and len(kept) == len(ASKED)
+
+
+def test_a_variable_that_does_not_exist_has_no_prompt(client: Client, dora: User, process: Process) -> None:
+    client.force_login(dora)
+    assert prompt_page(client, process, "GBL_NOWHERE").status_code == 404
