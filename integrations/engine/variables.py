@@ -12,11 +12,28 @@ IN_TEXT = re.compile(r"\[(GBL_[A-Z0-9_]+(?:\.from|\.to)?)\]")
 """A variable, or the first or last day of one that is a range."""
 IN_BRACKETS = re.compile(r"\[(GBL_[A-Z0-9_]+(?:\.from|\.to)?|run\.[A-Za-z]+|_\w+)\]")
 """A variable, the first or last day of one that is a range, a fact of the run, or a column of the document."""
-FACTS = (
-    *("number", "name", "process", "company", "user", "startedAt", "stage"),
-    *("read", "created", "updated", "unchanged", "restricted", "failed", "unknown", "held", "lastError"),
-)
-"""What a run says of itself: `this.run.number` in a script, `[run.number]` in a text."""
+STANDING = {
+    "number": "the run's number",
+    "name": "its name",
+    "process": "the process that runs",
+    "company": "the company",
+    "user": "who asked for it",
+    "startedAt": "when it started",
+}
+"""What a run says of itself from its start, and what it means."""
+FACTS = STANDING | {
+    "stage": "the stage of the task",
+    "read": "documents read",
+    "created": "documents created so far",
+    "updated": "documents updated so far",
+    "unchanged": "documents unchanged so far",
+    "restricted": "documents left out so far",
+    "failed": "documents failed so far",
+    "unknown": "documents of which nobody knows so far",
+    "held": "documents held so far",
+    "lastError": "what the document, or the last one that failed, met",
+}
+"""What it says to tasks: `this.run.number` in a script, `[run.number]` in a text."""
 ASKS_THE_RUN = re.compile(r"\[run\.[A-Za-z]+\]")
 
 

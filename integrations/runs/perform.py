@@ -43,6 +43,7 @@ from integrations.models.vault import vault_of
 from integrations.runs.claims import Came, Claim, claim_next
 from integrations.runs.connections import opened_for
 from integrations.runs.drain import is_draining, wait_for_drain
+from integrations.runs.facts import standing_facts
 from integrations.runs.health import this_worker
 from integrations.runs.journal import Deadline, RunJournal
 from integrations.runs.lease import Lease
@@ -188,7 +189,9 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
             destination = Opening(destination, variables)
         scripts = None
         if plan.has_scripts:
-            scripts = open_scripts(plan, [column.name for column in plan.source.columns], variables=variables)
+            scripts = open_scripts(
+                plan, [column.name for column in plan.source.columns], variables=variables, facts=standing_facts(run)
+            )
             closing.callback(scripts.close)
             if scripts.isolation != "full":
                 journal.log("warning", "This system cannot filter what scripts ask of it: their isolation is reduced.")

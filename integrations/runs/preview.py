@@ -27,6 +27,7 @@ from integrations.engine.variables import Variables
 from integrations.models import Process, StoredFile
 from integrations.models.vault import vault_of
 from integrations.runs.connections import connection_of, opened
+from integrations.runs.facts import trial_facts
 from integrations.runs.files import path_of, store
 from integrations.runs.lookups import open_lookups
 from integrations.runs.pin import pattern_of, values_named_by
@@ -58,7 +59,7 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
         )
         if not plan.has_scripts:
             return preview(plan, source, None, inputs=inputs, rows=rows)
-        scripts = open_scripts(plan, source.columns, variables=inputs.variables)
+        scripts = open_scripts(plan, source.columns, variables=inputs.variables, facts=trial_facts(process))
         try:
             return preview(plan, source, scripts, inputs=inputs, rows=rows)
         finally:

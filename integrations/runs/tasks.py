@@ -23,8 +23,8 @@ from integrations.engine.ports import Fault, Stop, TaskEnd, TaskResult
 from integrations.engine.secure import masked
 from integrations.engine.variables import ASKS_THE_RUN, Variables, filled, named_in, with_ends
 from integrations.models import DocumentOutcome, Process, Run, RunStatus, TaskDeed
-from integrations.models.run import BUCKETS
 from integrations.runs.connections import connection_of, opened
+from integrations.runs.facts import counts_so_far, last_error, standing_facts
 from integrations.runs.failed_documents import file_name, write_failed
 from integrations.runs.file_tasks import planned_files, told_of_files
 from integrations.runs.journal import RunJournal, storable
@@ -311,20 +311,10 @@ class RunTasks:
         """Give what a script sees as `this.run`; nothing where it does not look."""
         if not any(map(may_look_at_the_run, task.scripts)) and not any(map(ASKS_THE_RUN.search, task.texts)):
             return {}
-        run = Run.objects.get(pk=self._run.pk)
-        counts = {bucket: getattr(run, f"documents_{bucket}") for bucket in BUCKETS}
-        return {
-            "number": run.number,
-            "name": run.name,
-            "process": self._run.process.name,
-            "company": self._run.company.name,
-            "user": str(run.requested_by or ""),
-            "startedAt": run.started_at.isoformat() if run.started_at else "",
-            "stage": str(task.stage),
-            "read": run.source_documents or 0,
-            **counts,
-            "lastError": self._journal.redacted(document.problem.sentence) if document and document.problem else "",
-        }
+        problem = document.problem if document else None
+        met = problem.sentence if problem else "" if document else last_error(self._run)
+        facts = standing_facts(self._run) | counts_so_far(self._run)
+        return facts | {"stage": str(task.stage), "lastError": self._journal.redacted(met)}
 
     def _log(self, level: str, sentence: str, task: Task, document: Document | None) -> None:
         # A line for every document that went well would bury the others.

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from django.utils import timezone
-
 from integrations.engine.batch import Document
 from integrations.engine.errors import DefinitionError, WaybillError
 from integrations.engine.lines import Cutter
@@ -19,6 +17,7 @@ from integrations.engine.variables import Variables, filled
 from integrations.models import Process
 from integrations.models.run import BUCKETS
 from integrations.models.vault import vault_of
+from integrations.runs.facts import trial_facts
 from integrations.runs.mail import letter_of
 from integrations.runs.preview import preview_of
 from integrations.runs.redaction import Redactor
@@ -189,15 +188,6 @@ def _document(found: Sequence[PreviewDocument], number: int) -> Document | None:
 
 
 def _facts(process: Process, task: Task) -> dict[str, Any]:
-    """What `this.run` holds in a run that has just begun."""
-    return {
-        "number": 0,
-        "name": "Test",
-        "process": process.name,
-        "company": process.company.name,
-        "startedAt": timezone.now().isoformat(),
-        "stage": str(task.stage),
-        "read": 0,
-        **dict.fromkeys(BUCKETS, 0),
-        "lastError": "",
-    }
+    """What `this.run` holds for a task in a run that has just begun."""
+    counts = dict.fromkeys(BUCKETS, 0)
+    return trial_facts(process) | {"stage": str(task.stage), "read": 0, **counts, "lastError": ""}

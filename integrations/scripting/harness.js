@@ -177,6 +177,22 @@
     };
   }
 
+  // The facts of the run can be looked at and not written. What is only counted while documents are sent is refused to
+  // scripts that are asked ahead of that.
+  function factsOf(known, countable) {
+    const facts = {};
+    const unwritable = (name) => () => refuse("wrote into this.run." + name + ", which the run alone says: write a variable");
+    for (const name of Object.keys(known)) {
+      Object.defineProperty(facts, name, { enumerable: true, get: () => known[name], set: unwritable(name) });
+    }
+    for (const name of countable) {
+      if (name in facts) continue;
+      const get = () => refuse("asked for this.run." + name + ", which only tasks know: documents are mapped ahead");
+      Object.defineProperty(facts, name, { get, set: unwritable(name) });
+    }
+    return Object.freeze(facts);
+  }
+
   function fault(error) {
     let said = "";
     let stack = "";
@@ -198,11 +214,15 @@
   // `lines` describes each line of the plan: its restriction ("" for none) and the bodies of its calculations; `tasks`
   // the condition and the script of each task ("" for none).
   globalThis.prepare = function (setup) {
-    const { tokens, names, lines, tasks, variables: named, most } = parse(setup);
+    const { tokens, names, lines, tasks, variables: named, facts, countable, most } = parse(setup);
+    const standing = factsOf(facts, countable);
     const { isArray } = Array;
     let asked = null;
     const shared = {
-      run: { get: () => (asked ? asked.run : undefined) },
+      run: {
+        get: () => (asked ? asked.run : standing),
+        set: () => refuse("wrote into this.run, which the run alone says: write a variable"),
+      },
       rows: { get: () => (asked ? asked.rows.map((row) => new Context(row)) : undefined) },
     };
     for (const name of named) shared[name] = variable(name);
@@ -271,7 +291,7 @@
       asked = null;
       if (isArray(given)) documents = given;
       else if (given.variables) Object.assign(variables, frozen(given.variables));
-      else asked = given;
+      else asked = { ...given, run: factsOf(given.run, nothing) };
     }
 
     // One door: a number asks for that document's answer, a text brings something, nothing asks where it was stopped.

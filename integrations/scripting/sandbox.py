@@ -19,7 +19,7 @@ from integrations.engine.batch import Document, Row
 from integrations.engine.errors import DefinitionError, WaybillError
 from integrations.engine.plan import ColumnType, Line, Plan, Task
 from integrations.engine.ports import Computed, Fault
-from integrations.engine.variables import Variables
+from integrations.engine.variables import FACTS, STANDING, Variables
 from integrations.scripting.check import fault_line
 from integrations.scripting.names import mentioned, token
 
@@ -58,7 +58,9 @@ class _Died(Exception):
 class Sandbox:
     """`engine.ports.Scripts` of one run: one child at a time, started anew when one had to be killed."""
 
-    def __init__(self, plan: Plan, columns: Sequence[str], limits: Limits, variables: Variables) -> None:
+    def __init__(
+        self, plan: Plan, columns: Sequence[str], limits: Limits, variables: Variables, facts: Mapping[str, Any]
+    ) -> None:
         self._additional = plan.additional_names
         self._lines = plan.script_lines
         self._tasks = plan.active_tasks
@@ -66,6 +68,7 @@ class Sandbox:
         self._limits = limits
         self._scripts = [_scripts_of(line) for line in self._lines]
         self._variables = variables
+        self._facts = dict(facts)
         self._indexes, self._setup = self._set_up(columns)
         self._told = -1
         """The revision of the variables that the child knows."""
@@ -138,6 +141,8 @@ class Sandbox:
             "lines": [{"restriction": line.restriction, "calculations": _calculations(line)} for line in self._lines],
             "tasks": [{"condition": task.condition, "script": task.script} for task in self._tasks],
             "variables": self._variables.names,
+            "facts": self._facts,
+            "countable": [name for name in FACTS if name not in STANDING],
             "most": self._limits.answer_chars,
         }
         return indexes, json.dumps(setup).encode()

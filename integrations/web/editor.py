@@ -1,5 +1,6 @@
 """The frame of the process editor: tabs, the notice of the draft, and how a tab is saved."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from accounts.audit import record
 from accounts.http import Request
 from accounts.models import Role
 from integrations.engine.plan import Plan
+from integrations.engine.variables import STANDING
 from integrations.forms.differences import differences
 from integrations.forms.plain import PlainForm
 from integrations.forms.problems import Problem, problems_of
@@ -80,13 +82,14 @@ def place_of(process: Process, problem: Problem) -> str:
     return reverse(f"process-{problem.tab}", args=[process.public_id]) + anchor
 
 
-def code_names(process: Process) -> dict[str, Any]:
+def code_names(process: Process, facts: Mapping[str, str] = STANDING) -> dict[str, Any]:
     """Give the names that stand beside a code box: (what is inserted, what it says of itself)."""
     columns = process.drafted.all_columns
     variables = GlobalVariable.objects.values_list("name", "description")
     return {
         "columns": [(f"this.{token(column.name)}", column.name) for column in columns],
         "variables": [(f"this.{name}", description or name) for name, description in variables],
+        "facts": [(f"this.run.{name}", words) for name, words in facts.items()],
     }
 
 

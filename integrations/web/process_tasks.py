@@ -239,7 +239,7 @@ def _task_page(
         form=form,
         task=shown,
         number=number,
-        names=code_names(process),
+        names=code_names(process, FACTS),
         warnings=_warnings(shown) if shown and not form.is_bound else [],
         stages=[(stage, words, _meanings(stage)) for stage, words in STAGES.items()],
         then=THEN,

@@ -14,6 +14,7 @@ from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
 from integrations.engine.plan import Variable
+from integrations.engine.variables import FACTS, STANDING
 from integrations.forms.problems import Problem
 from integrations.forms.prompt import TYPES, PromptForm
 from integrations.forms.variables import (
@@ -188,6 +189,8 @@ def _page(
         grid=rows,
         rows=shown,
         has_company_variables=bool(company),
+        facts=FACTS,
+        standing=STANDING,
         **more,
     )
     return respond(request, "variables", context, status)

@@ -420,3 +420,17 @@ def test_a_child_that_reads_its_parent_is_given_rows() -> None:
     assert sentences(
         replace(customers(), tasks=(task,)), neighbours={"child": Neighbour(name="CHILD", from_parent=True)}
     ) == ["Task CHILD runs CHILD, which reads the rows of its parent. Choose the data to use."]
+
+
+def test_set_variable_names_facts_of_the_run_that_there_are() -> None:
+    task = Task(
+        name="SET",
+        type=TaskType.SET_VARIABLE,
+        stage=Stage.INTEGRATION_PRE,
+        variable="GBL_REGION",
+        value="[run.number] [run.colour]",
+    )
+
+    (said,) = sentences(replace(customers(), tasks=(task,)), variables={"GBL_REGION"})
+
+    assert said.startswith("Task SET names [run.colour]. A run has [run.number], [run.name],")

@@ -404,3 +404,26 @@ def test_a_cancelled_run_ends_and_starts_no_integration_but_that_of_every_case(
     assert perform_next()
     assert fresh(run).status == (RunStatus.CANCELLED if cancelled_after == 1 else RunStatus.COMPLETED_WITH_ERRORS)
     assert [child.status for child in children_of(run)] == started
+
+
+def test_texts_and_scripts_at_every_place_know_the_run(crm: Crm, omar: User) -> None:
+    told = Task(
+        name="TELL",
+        type=TaskType.SET_VARIABLE,
+        stage=Stage.INTEGRATION_POST_ALWAYS,
+        variable="GBL_REGION",
+        value="[run.number] [run.process] [run.user] [run.failed] of [run.read]: [run.lastError]",
+    )
+    name = FieldMap(
+        target="name", column_type=ColumnType.CALCULATION, value="return this._Name && this.run.name;", required=True
+    )
+    line = Line(
+        name="Customer",
+        target="customers",
+        keys=("customer_number",),
+        fields=(FieldMap(target="customer_number", value="CustomerNumber"), name),
+    )
+    run = performed(process_into(crm, tasks=(told,), lines=(line,)), "00001,Anna\n00002,\n", by=omar)
+    said = "name is blank in row 2, and name is required."
+    assert run.variables["GBL_REGION"] == f"{run.number} CUSTOMERS_TO_CRM {omar} 1 of 2: {said}"
+    assert crm.customers() == [("00001", run.name)]

@@ -159,3 +159,47 @@ def test_the_names_of_the_context_cannot_be_taken_over_by_a_column(variables: Va
         assert scripts.run_script(task, Document(1, "x", [["x"]], [1]), FACTS) is True
     finally:
         scripts.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("this.run = 1;", "wrote into this.run, which the run alone says: write a variable."),
+        ("this.run.number = 8;", "wrote into this.run.number, which the run alone says: write a variable."),
+        ("this.run.more = 8;", "TypeError: object is not extensible"),
+        ("delete this.run.number;", "TypeError"),
+    ],
+)
+def test_what_the_run_says_of_itself_cannot_be_written(opened: Any, script: str, said: str) -> None:
+    answer = done(opened, f"{script} return true;")
+    assert isinstance(answer, Fault) and said in answer.sentence
+
+
+def test_restrictions_and_calculations_know_what_stands_for_the_whole_run(variables: Variables) -> None:
+    plan = plan_of(
+        "return this.run.number + this.run.process;",
+        "return JSON.stringify(this.run);",
+        restriction="return this.run.number === 7;",
+    )
+    scripts = open_scripts(plan, COLUMNS, facts={"number": 7, "process": "P"})
+    try:
+        ((answer,),) = next(scripts.evaluate([[[["C1", "Acme", "00123"]]]]))
+        assert answer.send and list(answer.values) == ["7P", '{"number":7,"process":"P"}']
+    finally:
+        scripts.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("return this.run.failed;", "asked for this.run.failed, which only tasks know: documents are mapped ahead."),
+        ("this.run.number = 1; return 1;", "wrote into this.run.number, which the run alone says: write a variable."),
+    ],
+)
+def test_a_calculation_asks_for_no_counts_and_writes_no_facts(script: str, said: str) -> None:
+    scripts = open_scripts(plan_of(script), COLUMNS, facts={"number": 7})
+    try:
+        answer = next(scripts.evaluate([[[["C1", "Acme", "00123"]]]]))
+        assert isinstance(answer, Fault) and answer.sentence == f"The calculation of field0 {said}"
+    finally:
+        scripts.close()
