@@ -18,6 +18,7 @@ ACTIONS = {
     "definitions.imported": "Export imported",
     "definitions.read": "Export read for an import",
     "installation.keys_accepted": "Keys of the installation accepted",
+    "installation.keys_rotated": "Keys of the installation rotated",
     "invitation.accepted": "Invitation accepted",
     "invitation.made": "Invitation made",
     "invitation.revoked": "Invitation revoked",

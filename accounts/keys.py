@@ -46,6 +46,15 @@ def rewrap(wrapped_key: bytes) -> bytes:
     return _seal(settings.FIELD_KEYS[0], _unwrap(wrapped_key), b"company-data-key")
 
 
+def is_wrapped_by_the_newest(wrapped_key: bytes) -> bool:
+    """True when a data key needs no older field key than the first of FIELD_KEYS."""
+    try:
+        _open(settings.FIELD_KEYS[0], bytes(wrapped_key), b"company-data-key")
+    except CannotOpen:
+        return False
+    return True
+
+
 def _unwrap(wrapped_key: bytes) -> bytes:
     for field_key in settings.FIELD_KEYS:
         try:

@@ -6,7 +6,7 @@ from django.core.signing import BadSignature, Signer
 from django.db import transaction
 
 from accounts.audit import record
-from accounts.keys import CannotOpen, new_data_key, open_sealed, rewrap, seal
+from accounts.keys import CannotOpen, is_wrapped_by_the_newest, new_data_key, open_sealed, rewrap, seal
 from accounts.models import Company, KeyWitness
 
 PLACE = "witness"
@@ -49,6 +49,39 @@ def accept_keys() -> int:
         record("installation.keys_accepted", "Keys", after={"companies_closed": closed})
     foreign_key()
     return closed
+
+
+class CannotRotate(Exception):
+    """A company's key opens with none of FIELD_KEYS: the text names the company and what to do."""
+
+
+def rotate_keys() -> int:
+    """Wrap the key of every company by the first of FIELD_KEYS, and give how many were not yet.
+
+    Each company is a transaction of its own, so that nobody waits and whoever comes after a kill goes on. Whatever is
+    sealed stays as it is: its key is the company's. Only when all are done, machines without the older keys are let in,
+    and this machine's first WAYBILL_SECRET_KEY is the one that others have to know.
+    """
+    rotated = 0
+    for company_id in Company.objects.order_by("pk").values_list("pk", flat=True):
+        with transaction.atomic():
+            company = Company.objects.select_for_update().get(pk=company_id)
+            if is_wrapped_by_the_newest(bytes(company.data_key)):
+                continue
+            try:
+                company.data_key = rewrap(bytes(company.data_key))
+            except CannotOpen as error:
+                raise CannotRotate(
+                    f"The secrets of {company.name} open with none of {FIELD_KEYS}. Put the key that they were sealed "
+                    "with behind the first one and call this again; what was rotated before stays so."
+                ) from error
+            company.save(update_fields=["data_key"])
+            rotated += 1
+    with transaction.atomic():
+        for key, leave in ((SECRET_KEY, _signed), (FIELD_KEYS, _sealed)):
+            KeyWitness.objects.update_or_create(key=key, defaults={"sealed": leave()})
+        record("installation.keys_rotated", "Keys", after={"companies": rotated})
+    return rotated
 
 
 def _signed() -> str:
