@@ -5,6 +5,8 @@ from typing import Any
 
 import structlog
 
+from integrations.engine.secret import IN_LOGS
+
 PROCESSORS = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -27,6 +29,7 @@ def configuration(level: str, *, as_json: bool) -> dict[str, Any]:
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.format_exc_info,
+                    without_secrets,
                     renderer,
                 ],
             }
@@ -43,6 +46,12 @@ def configuration(level: str, *, as_json: bool) -> dict[str, Any]:
             "django.request": {"level": "ERROR"},
         },
     }
+
+
+def without_secrets(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Take the secrets of the run under way out of a line, and out of the fault that it tells."""
+    redact = IN_LOGS.get()
+    return {name: redact(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 class Lines:

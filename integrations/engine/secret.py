@@ -1,6 +1,11 @@
 """A value that must not be shown: it prints dots wherever a person or a log might see it."""
 
+from collections.abc import Callable
+from contextvars import ContextVar
+
 DOTS = "••••••"
+IN_LOGS: ContextVar[Callable[[str], str]] = ContextVar("what the process's log may say", default=str)
+"""Takes the secrets of the run under way out of a text, also of what a driver says in a fault."""
 
 
 class Secret:

@@ -14,6 +14,9 @@ from integrations.engine.secret import DOTS
 HANDLE = re.compile(r"~(GBL_[A-Z0-9_]+)~(\d{1,12})~([A-Za-z0-9_-]{38,})~")
 """Its letters mean nothing in JSON, HTML or an address, so that it survives a script that prepares one."""
 
+SHOWN = re.compile(r"~GBL_[A-Z0-9_]+~\d{1,12}~[A-Za-z0-9_-]*~?")
+"""A handle, or what a text that was cut left of it."""
+
 Seal = Callable[[str, str], str]
 """Seals a text for a place, in letters of `HANDLE`."""
 Unseal = Callable[[str, str], str]
@@ -48,7 +51,7 @@ class Vault:
 
 def masked(value: Any) -> Any:
     """Give `value` with dots in place of every handle."""
-    return _changed(value, lambda text: HANDLE.sub(DOTS, text))
+    return _changed(value, lambda text: SHOWN.sub(DOTS, text))
 
 
 def is_handle(value: Any, *, of: str = "") -> bool:

@@ -35,6 +35,7 @@ from integrations.engine.inputs import Inputs
 from integrations.engine.order import order_of
 from integrations.engine.plan import Plan
 from integrations.engine.ports import Destination, Source, Ticket
+from integrations.engine.secret import IN_LOGS
 from integrations.engine.secure import Vault
 from integrations.engine.variables import Variables
 from integrations.models import Process, Run, RunStatus
@@ -130,15 +131,26 @@ def carry_out(claim: Claim) -> None:
         try:
             with Lease(run, asked_at=claim.asked_at) as lease:
                 vault = vault_of(run.company)
-                journal = RunJournal(run, lease, redact=Redactor(run.version.plan_json, vault))
-                _tell_how_it_came(claim, journal)
-                _settle_outcome(run, journal, _outcome(run, lease, journal, vault))
+                redact = Redactor(run.version.plan_json, vault)
+                journal = RunJournal(run, lease, redact=redact)
+                with _logged_without_secrets(redact):
+                    _tell_how_it_came(claim, journal)
+                    _settle_outcome(run, journal, _outcome(run, lease, journal, vault))
         except Fenced as fault:
             log.warning("run %s: dropped under epoch %s: %s", run.number, claim.run.epoch, fault.sentence)
         except (OperationalError, InterfaceError):
             # The database is away: nothing can be written, so the lease runs out and the run is resumed.
             log.exception("run %s: dropped, the database does not answer", run.number)
             close_old_connections()
+
+
+@contextmanager
+def _logged_without_secrets(redact: Redactor) -> Iterator[None]:
+    before = IN_LOGS.set(redact)
+    try:
+        yield
+    finally:
+        IN_LOGS.reset(before)
 
 
 @contextmanager

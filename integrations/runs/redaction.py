@@ -69,13 +69,33 @@ def _secrets_named_in(plan: Mapping[str, Any]) -> list[str]:
     return [text for public_id in named for text in _secrets_of(public_id)]
 
 
+ENDS = " .…"
+CUT_AT = 500
+"""Of a longer secret a longer beginning is not looked for."""
+
+
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """Give a function that puts dots in place of each secret: plain, escaped, or in base64 or hex."""
     forms = {form for text in secrets if len(text) >= LEAST_LETTERS for form in _forms(text)}
     if not forms:
         return str
     pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
-    return lambda text: pattern.sub(DOTS, text)
+    begun = {form[:length].rstrip(ENDS) for form in forms for length in range(_least(form), min(len(form), CUT_AT))}
+    lengths = sorted(set(map(len, begun)), reverse=True)
+
+    def redact(text: str) -> str:
+        text = pattern.sub(DOTS, text)
+        end = text.rstrip(ENDS)
+        # What another system says is cut to fit: the text may end in the beginning of a secret.
+        cut = next((length for length in lengths if end[-length:] in begun), 0)
+        return f"{end[:-cut]}{DOTS}" if cut else text
+
+    return redact
+
+
+def _least(form: str) -> int:
+    """How much of a form tells too much: a quarter, and never as little as stands in ordinary words."""
+    return max(2 * LEAST_LETTERS, len(form) // 4)
 
 
 def _secrets_of(public_id: str) -> list[str]:
