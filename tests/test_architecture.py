@@ -229,7 +229,12 @@ def test_vendored_files_have_a_version_and_a_licence() -> None:
     }
 
     assert dict(pinned()) == {name: version for name, (version, _) in parts.items()}
-    assert there == kept | set(versions.values()) | {"VERSIONS", "refresh.py", "tabler/icons.svg"}
+    assert there == kept | set(versions.values()) | {
+        "VERSIONS",
+        "refresh.py",
+        "tabler/icons.svg",
+        "codemirror/codemirror.js",
+    }
     assert all((vendor / licence).stat().st_size for licence in versions.values())
 
 
@@ -238,6 +243,8 @@ def test_vendored_files_are_of_the_version_that_is_named() -> None:
 
     assert f"v{versions['@tabler/core']}" in (ROOT / "static/vendor/tabler/tabler.min.css").read_text()[:200]
     assert f'version:"{versions["htmx.org"]}"' in (ROOT / "static/vendor/htmx/htmx.min.js").read_text()
+    editor = (ROOT / "static/vendor/codemirror/codemirror.js").read_text().split("*/", 1)[0]
+    assert [f"{name} {versions[name]}" for name in refresh().EDITOR] == editor.removeprefix("/* ").strip().split(", ")
 
 
 def test_the_sprite_holds_the_icons_that_pages_use() -> None:

@@ -23,7 +23,7 @@ from integrations.engine.plan import (
     Translation,
     ValueType,
 )
-from integrations.forms.plain import PlainForm, Tall, WholeNumber
+from integrations.forms.plain import Code, PlainForm, WholeNumber
 from integrations.forms.problems import folded
 from integrations.forms.process import TYPES, choice
 from integrations.scripting.check import mended
@@ -150,7 +150,7 @@ class FieldMapForm(ScriptForm):
     column_type = forms.ChoiceField(choices=COLUMN_TYPES, required=False)
     column = forms.ChoiceField(required=False)
     constant = forms.CharField(required=False, max_length=4000, strip=False)
-    script = forms.CharField(required=False, max_length=100_000, strip=False, widget=Tall(1, spellcheck="false"))
+    script = forms.CharField(required=False, max_length=100_000, strip=False, widget=Code(1, kind="cell"))
     variable = forms.ChoiceField(required=False)
     table = forms.ChoiceField(required=False)
     no_match = forms.ChoiceField(choices=NO_MATCH, required=False)
@@ -403,7 +403,7 @@ class RestrictionForm(ScriptForm):
         max_length=100_000,
         strip=False,
         label="JavaScript Code",
-        widget=Tall(14, spellcheck="false", autocapitalize="off", autocomplete="off"),
+        widget=Code(14, **{"aria-describedby": "code-hint"}),
     )
 
     def __init__(self, *args: Any, check: Check, **kwargs: Any) -> None:

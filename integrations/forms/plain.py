@@ -52,6 +52,14 @@ class Tall(forms.Textarea):
         super().__init__(attrs={"rows": rows, **attrs})
 
 
+class Code(Tall):
+    """A text area for a script, which pages make a code box: a `cell` of a grid only while it is edited."""
+
+    def __init__(self, rows: int, *, kind: str = "box", **attrs: Any) -> None:
+        plain = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off", "class": "mono"}
+        super().__init__(rows, **plain, **attrs, **{"data-code": kind})
+
+
 class WholeNumber(forms.IntegerField):
     def to_python(self, value: Any) -> int | None:
         try:

@@ -40,6 +40,7 @@ from integrations.engine.typed import converter
 from integrations.engine.variables import FACTS, IN_BRACKETS, named_in
 from integrations.forms.differences import called
 from integrations.forms.mentions import mentions_of
+from integrations.forms.scripts import unknown_columns
 from integrations.scripting.names import mentioned, token
 
 QUOTED = re.compile(r"'[^']*'")
@@ -268,7 +269,7 @@ def _lines(plan: Plan, around: Surroundings) -> Iterator[Problem]:
             yield Problem(sentence=sentence, tab="integration", line=number, part="grouping")
         yield from _keys(number, line)
         yield from _mapping(plan, number, line, names, fields or (), around)
-        if line.restriction and (complaint := around.check(line.restriction)):
+        if line.restriction and (complaint := _of_script(line.restriction, names, around)):
             sentence = f"Restriction of {called(line.name, 'line')}: {complaint}"
             yield Problem(sentence=sentence, tab="integration", line=number, part="restriction")
 
@@ -327,7 +328,7 @@ def _complaint(item: FieldMap, columns: Sequence[str], around: Surroundings) -> 
         case ColumnType.LIST_OPTION:
             return _of_option(item)
         case ColumnType.CALCULATION:
-            return around.check(item.value) if item.value.strip() else "the calculation is empty."
+            return _of_script(item.value, columns, around) if item.value.strip() else "the calculation is empty."
     return ""
 
 
@@ -376,6 +377,14 @@ def _into_text_alone(item: FieldMap, secure: Collection[str]) -> str:
     return f"{item.value} is secure and goes into text alone, and the field is {item.type}."
 
 
+def _of_script(script: str, columns: Sequence[str], around: Surroundings, stage: Stage | None = None) -> str:
+    """Give the first thing that keeps a script from running, or "". Unknown variables are told elsewhere."""
+    if said := around.check(script):
+        return said
+    unknown = unknown_columns(script, columns, stage=stage)
+    return f"line {unknown[0].line}: {unknown[0].sentence}" if unknown else ""
+
+
 def _unknown_variables(plan: Plan, around: Surroundings, tab: str) -> Iterator[Problem]:
     for mention in mentions_of(plan):
         if mention.tab != tab or not mention.acts or mention.name in around.variables:
@@ -419,7 +428,8 @@ def _tasks(plan: Plan, around: Surroundings) -> Iterator[Problem]:
 
 
 def _of_task(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
-    if task.condition and (complaint := around.check(task.condition)):
+    columns = [column.name for column in plan.all_columns]
+    if task.condition and (complaint := _of_script(task.condition, columns, around, task.stage)):
         yield f"Condition of task {task.name}: {complaint}"
     match task.type:
         case TaskType.RUN_INTEGRATION:
@@ -427,7 +437,7 @@ def _of_task(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
         case TaskType.SEND_EMAIL:
             yield from _of_email(task, _secure_here(plan, around))
         case TaskType.RUN_SCRIPT | TaskType.SET_VARIABLE:
-            yield from _of_own(task, around)
+            yield from _of_own(task, columns, around)
         case TaskType.RUN_SQL | TaskType.VALIDATION:
             yield from _of_sql(task, around)
         case TaskType.CALL_HTTP:
@@ -437,13 +447,13 @@ def _of_task(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
     yield from _of_texts(task, plan)
 
 
-def _of_own(task: Task, around: Surroundings) -> Iterator[str]:
+def _of_own(task: Task, columns: Sequence[str], around: Surroundings) -> Iterator[str]:
     if task.type is TaskType.SET_VARIABLE:
         if not task.variable:
             yield f"Task {task.name} says no variable to set."
     elif not task.script.strip():
         yield f"Task {task.name} has no script."
-    elif complaint := around.check(task.script):
+    elif complaint := _of_script(task.script, columns, around, task.stage):
         yield f"Task {task.name}: {complaint}"
 
 

@@ -21,7 +21,7 @@ from integrations.engine.plan import (
     Then,
 )
 from integrations.forms.mapping import Check, ScriptForm
-from integrations.forms.plain import Tall
+from integrations.forms.plain import Code, Tall
 from integrations.forms.problems import Neighbour, unfit, way_back
 from integrations.forms.process import choice
 from integrations.forms.stages import ACTIONS, EXPECTS, PARENT_DATA, STAGES, THEN, TYPES
@@ -87,13 +87,17 @@ class TaskForm(ScriptForm):
         max_length=100_000,
         strip=False,
         label="Condition",
-        widget=Tall(1, placeholder="None, always runs", **{**CODE, "class": "mono"}),
-        help_text="A script: return false skips the task. Empty: it always runs.",
+        widget=Code(1, placeholder="None, always runs"),
+        help_text="A script: return false skips the task. Empty: it always runs. Esc, then Tab leaves it.",
     )
     on_success = forms.ChoiceField(label="On Success", choices=[(word.value, THEN[word]) for word in Then])
     on_failure = forms.ChoiceField(label="On Failure", choices=[(word.value, THEN[word]) for word in Then])
     script = forms.CharField(
-        required=False, max_length=100_000, strip=False, label="JavaScript Code", widget=Tall(12, **CODE)
+        required=False,
+        max_length=100_000,
+        strip=False,
+        label="JavaScript Code",
+        widget=Code(12, **{"aria-describedby": "code-hint"}),
     )
     variable = forms.ChoiceField(required=False, label="Variable")
     value = forms.CharField(

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import quickjs
 
@@ -18,6 +19,10 @@ FRAMES = (
 CURLY = {"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "‚": "'", "–": "-", "—": "-", "\u00a0": " "}
 NOT_CODE = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`", re.DOTALL)
 LENGTH_CAP = 100_000
+MEMBER = re.compile(
+    r"""\bthis\s*(?:\.\s*(?P<name>\w+)|\[\s*(?P<quote>["'])(?P<text>(?:(?!(?P=quote))[^\\\n])*)(?P=quote)\s*\])"""
+    r"""(?P<written>\s*(?:[-+*/%&|^?]{0,3}=(?![=>])))?"""
+)
 
 
 class Severity(StrEnum):
@@ -40,13 +45,19 @@ def check_script(source: str, *, needs_return: bool) -> list[Complaint]:
     """Parse a function body and give what a designer should know, the worst first."""
     if len(source) > LENGTH_CAP:
         return [Complaint(0, f"The script is longer than {LENGTH_CAP:,} characters.", Severity.ERROR)]
-    for frame in FRAMES:
-        if said := _parsed(frame.replace("%s", source)):
-            return [_syntax(said, source)]
+    if said := _fault(source):
+        return [_syntax(said, source)]
     if needs_return and not re.search(r"\breturn\b", NOT_CODE.sub(" ", source)):
         sentence = "The script has no return, so it gives no answer and its documents will fail."
         return [Complaint(0, sentence, Severity.WARNING)]
     return []
+
+
+# Every page of the editor judges every script of the draft, and most of them are as they were.
+@lru_cache(maxsize=512)
+def _fault(source: str) -> str:
+    """Give what the parser says against a function body, in either frame; "" when it parses."""
+    return next(filter(None, (_parsed(frame.replace("%s", source)) for frame in FRAMES)), "")
 
 
 def _parsed(module: str) -> str:
@@ -60,6 +71,22 @@ def _parsed(module: str) -> str:
     except quickjs.JSException as error:
         return "" if NOWHERE in str(error).split("\n", 1)[0] else str(error)
     raise AssertionError("a module was found nowhere")
+
+
+def looked_up(source: str) -> list[tuple[int, str]]:
+    """Give what a script looks up in `this` by name, each once: the line (from 1) and the name as it is written,
+    `this._Name` or `this["Name"]`. What the script puts there itself is left out."""
+    code = NOT_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), source)
+    members = [match for match in MEMBER.finditer(source) if code.startswith("this", match.start())]
+    own = {match["name"] or match["text"] for match in members if match["written"]}
+    found: dict[str, int] = {}
+    for match in members:
+        if (match["name"] or match["text"]) not in own:
+            written = (
+                f"this.{match['name']}" if match["name"] else f"this[{match['quote']}{match['text']}{match['quote']}]"
+            )
+            found.setdefault(written, source.count("\n", 0, match.start()) + 1)
+    return [(line, written) for written, line in found.items()]
 
 
 def mended(source: str) -> str:

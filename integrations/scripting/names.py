@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 OTHER = re.compile(r"\W")
 
 
+@lru_cache(maxsize=10_000)
 def token(column: str) -> str:
     """Give the name a script uses after `this.`: an underscore, then the column with other characters as `_`."""
     return "_" + OTHER.sub("_", column)

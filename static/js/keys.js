@@ -98,7 +98,7 @@
       return search.focus();
     }
     if (event.key === "Escape" && !event.defaultPrevented && document.querySelector("tr.picked")) return pick("");
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog, #panel")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, [contenteditable], dialog, #panel")) return;
     if (going && places[event.key]) {
       going = false;
       location.assign(places[event.key]);

@@ -6,6 +6,7 @@ use, beside its licence. `VERSIONS` tells what lies here.
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -30,6 +31,37 @@ PARTS = {
     ),
     "htmx.org": ("2.0.8", {"dist/htmx.min.js": "htmx/htmx.min.js"}),
 }
+# The code editor is many small packages that name each other; pages get one module with all of them in it.
+EDITOR = {
+    "@codemirror/autocomplete": "6.20.4",
+    "@codemirror/commands": "6.11.1",
+    "@codemirror/lang-javascript": "6.2.5",
+    "@codemirror/language": "6.13.1",
+    "@codemirror/lint": "6.9.8",
+    "@codemirror/state": "6.7.6",
+    "@codemirror/streamparser": "6.0.0",
+    "@codemirror/view": "6.43.15",
+    "@lezer/common": "1.5.5",
+    "@lezer/highlight": "1.2.5",
+    "@lezer/javascript": "1.5.6",
+    "@lezer/lr": "1.4.12",
+    "@marijn/find-cluster-break": "1.0.4",
+    "crelt": "1.0.7",
+    "style-mod": "4.1.5",
+    "w3c-keyname": "2.2.8",
+}
+PARTS |= {name: (version, {}) for name, version in EDITOR.items()}
+BUNDLER = "esbuild@0.28.2"
+OF_THE_EDITOR = """
+export { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
+export { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
+export { javascript, javascriptLanguage } from "@codemirror/lang-javascript";
+export { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
+export { lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
+export { EditorState } from "@codemirror/state";
+export { EditorView, drawSelection, highlightActiveLine, keymap, lineNumbers, placeholder } from "@codemirror/view";
+export { classHighlighter } from "@lezer/highlight";
+"""
 
 
 def main() -> None:
@@ -45,6 +77,9 @@ def main() -> None:
             (HERE / "licences" / f"{kept}.txt").write_text(licence_of(package))
             if name == "@tabler/icons":
                 (HERE / "tabler" / "icons.svg").write_text(sprite(package / "icons" / "outline"))
+            if name in EDITOR:
+                shutil.copytree(package, Path(folder) / "node_modules" / name)
+        bundle_editor(Path(folder))
     lines = [
         f"{name} {version}, licence: licences/{name.replace('/', '-').lstrip('@')}.txt"
         for name, (version, _) in PARTS.items()
@@ -61,6 +96,16 @@ def fetched(name: str, version: str, folder: Path) -> Path:
     with tarfile.open(folder / done.stdout.strip().splitlines()[-1]) as archive:
         archive.extractall(target, filter="data")
     return next(target.iterdir())
+
+
+def bundle_editor(folder: Path) -> None:
+    """Make one module of the code editor's packages, which lie in `node_modules` of `folder`; it names their versions."""
+    (folder / "editor.js").write_text(OF_THE_EDITOR)
+    parts = ", ".join(f"{name} {version}" for name, version in EDITOR.items())
+    made = HERE / "codemirror" / "codemirror.js"
+    build = f"esbuild editor.js --bundle --format=esm --minify --log-level=warning --outfile={made}".split()
+    command = ["npm", "exec", "--yes", f"--package={BUNDLER}", "--", *build, f"--banner:js=/* {parts} */"]
+    subprocess.run(command, cwd=folder, check=True)
 
 
 def licence_of(package: Path) -> str:

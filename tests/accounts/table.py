@@ -356,6 +356,13 @@ TABLE: dict[str, Row] = {
     "process-lookup": Row(least="viewer", args=field),
     "process-lookup-save": Row(least="designer", methods=POST, args=field, data=lookup),
     "process-lookup-look": Row(least="designer", methods=POST, args=field, data=lookup, unaudited=LOOKED_AT),
+    "process-script-check": Row(
+        least="designer",
+        methods=POST,
+        args=process,
+        data=lambda world, it, client: {"script": "return true;"},
+        unaudited=LOOKED_AT,
+    ),
     "process-tasks": Row(least="viewer", args=process),
     "process-tasks-arrange": Row(
         least="designer",

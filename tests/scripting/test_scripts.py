@@ -4,7 +4,7 @@ import pytest
 
 from integrations.engine.errors import DefinitionError
 from integrations.engine.ports import Computed, Fault
-from integrations.scripting.check import Severity, check_script, mended
+from integrations.scripting.check import Severity, check_script, looked_up, mended
 from integrations.scripting.names import mentioned, token
 from tests.scripting.making import COLUMNS, answers, calculated, plan_of
 
@@ -127,3 +127,19 @@ def test_typographic_quotes_are_named_and_can_be_mended() -> None:
     (complaint,) = check_script("return “a”;", needs_return=True)
     assert "typographic" in complaint.sentence
     assert mended("return “a” + '“';") == "return \"a\" + '“';"
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("return this._Name;\nreturn this._Name;", [(1, "this._Name")]),
+        ('\nreturn this . _Name + this["Zip Code"];', [(2, "this._Name"), (2, 'this["Zip Code"]')]),
+        ("// this._A\n/* this._B\n */ return 'this._C' + this.GBL_D;", [(3, "this.GBL_D")]),
+        ("this._own = 1; return this._own === 1;", []),
+        ("return this._a == 1 && this._b <= 2;", [(1, "this._a"), (1, "this._b")]),
+        ("return this.run.number;", [(1, "this.run")]),
+        ("return Object.keys(this).length;", []),
+    ],
+)
+def test_a_script_tells_what_it_looks_up_and_where(script: str, found: list[tuple[int, str]]) -> None:
+    assert looked_up(script) == found

@@ -250,6 +250,19 @@ def test_typographic_quotes_are_offered_a_fix(doras: Client, process: Process) -
     assert tasks_of(process)[2].script == pasted.replace("‘", "'").replace("’", "'")
 
 
+def test_the_code_box_is_told_what_is_wrong_with_a_script_as_it_stands(doras: Client, process: Process) -> None:
+    def told(script: str, **more: str) -> Any:
+        path = reverse("process-script-check", args=[process.public_id])
+        return doras.post(path, {"script": script, **more}).json()
+
+    assert told("return true;") == {"complaints": [], "plain": ""}
+    answer = told("var a;\r\nreturn “a”;")
+    assert answer["plain"] == 'var a;\nreturn "a";'
+    assert [(item["line"], item["severity"]) for item in answer["complaints"]] == [(2, "error")]
+    (early,) = told("return this._email;", stage="integration_pre")["complaints"]
+    assert early["sentence"] == "this._email: at this stage there is no document to look at."
+
+
 def test_a_missing_return_is_a_warning(doras: Client, process: Process) -> None:
     response = save(doras, process, "task", line=1, script=f"this.{FAILED} = '';")
     assert "RESET: Its script has no return" in said(response)
