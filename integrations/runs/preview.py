@@ -19,7 +19,7 @@ from integrations.connectors.spec import SourceContext, Target
 from integrations.engine.batch import Row
 from integrations.engine.errors import DefinitionError, SourceError, WaybillError
 from integrations.engine.inputs import Inputs
-from integrations.engine.plan import DestinationSpec, Plan, SourceSpec
+from integrations.engine.plan import ColumnType, DestinationSpec, FieldMap, Plan, SourceSpec
 from integrations.engine.ports import Source
 from integrations.engine.preview import Preview, preview
 from integrations.engine.secure import masked
@@ -44,6 +44,7 @@ SAMPLE_LIMIT_BYTES = 64 * 1024 * 1024
 
 def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
     """Compute what the first rows of the sample would become under `plan`. Raises `WaybillError` with the reason."""
+    plan = _begun(plan)
     values = values_of(process, plan)
     check_names(plan, values)
     with (
@@ -64,6 +65,16 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
             return preview(plan, source, scripts, inputs=inputs, rows=rows)
         finally:
             scripts.close()
+
+
+def _begun(plan: Plan) -> Plan:
+    """Leave out calculations that nothing is written in yet: a draft has them, and no run comes so far."""
+
+    def is_begun(item: FieldMap) -> bool:
+        return item.column_type is not ColumnType.CALCULATION or bool(item.value.strip())
+
+    lines = (replace(line, fields=tuple(filter(is_begun, line.fields))) for line in plan.lines)
+    return replace(plan, lines=tuple(lines))
 
 
 def columns_of(process: Process, spec: SourceSpec) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import io
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from django_scopes import scope
 
 from accounts.models import Company
 from integrations.engine.errors import DefinitionError, SourceError
+from integrations.engine.plan import ColumnType, FieldMap
 from integrations.management.demo import create_demo
 from integrations.models import DocumentOutcome, Process
 from integrations.runs.files import store
@@ -97,3 +99,15 @@ def test_a_preview_without_a_file_says_what_to_do(demo: Company) -> None:
     process.default_file = None
     with pytest.raises(DefinitionError, match="Upload one on the Source tab"):
         preview_of(process, process.newest_version.plan)
+
+
+def test_a_calculation_that_is_not_written_yet_leaves_the_rest_of_the_preview(demo: Company) -> None:
+    process = Process.objects.get(name="CUSTOMERS_TO_CRM")
+    plan = process.newest_version.plan
+    (line,) = plan.lines
+    empty = FieldMap(target="note", column_type=ColumnType.CALCULATION)
+    unfinished = replace(plan, lines=(replace(line, restriction="", fields=(*line.fields, empty)),), tasks=())
+
+    (records, *_) = [document.lines[0] for document in preview_of(process, unfinished).documents]
+
+    assert set(records[0].values) == {item.target for item in line.fields}
