@@ -11,4 +11,13 @@ window.addEventListener("beforeunload", (event) => {
   const changed = [...shown].some(([form, before]) => typed(form) !== before);
   if (!sending && (changed || (refused && forms.length))) event.preventDefault();
 });
+// Ctrl S saves as the form's own button does.
+document.addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "s") return;
+  const form = event.target.closest?.("form[data-warn-unsaved]") ?? forms[0];
+  const button = form?.querySelector(".foot > button[type=submit]");
+  if (!button) return;
+  event.preventDefault();
+  button.click();
+});
 document.querySelector("[data-focus]")?.focus();

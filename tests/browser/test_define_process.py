@@ -13,6 +13,14 @@ from integrations.engine.plan import ColumnType
 from integrations.models import Process
 from tests.web.defining import CSV, make_database, save, sql_connection, upload_sample
 
+CLIPBOARD = """([move, text]) => {
+  const clipboardData = new DataTransfer();
+  clipboardData.setData("text/plain", text);
+  document.activeElement.dispatchEvent(new ClipboardEvent(move, { clipboardData, bubbles: true, cancelable: true }));
+  return clipboardData.getData("text/plain");
+}"""
+"""Copy or paste where one is; what the clipboard holds then."""
+
 
 @pytest.fixture
 def signed_in(page: Page, live_server: Any, client: Client, dora: User, settings: Any) -> Page:
@@ -101,6 +109,97 @@ def test_the_grid_is_filled_with_the_keyboard_alone(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_grid_copies_pastes_fills_and_undoes_as_a_spreadsheet_does(
+    signed_in: Page, live_server: Any, company: Company, tmp_path: Path, settings: Any, client: Client
+) -> None:
+    page, process = signed_in, _mapped_process(client, company, tmp_path, settings)
+    page.goto(f"{live_server.url}/processes/{process.public_id}/integration/1/mapping/")
+    first, name, note = (
+        page.get_by_label(f"Column type of {target}") for target in ("customer_number", "name", "note")
+    )
+    said = page.locator("[data-grid-says]")
+
+    # Copied as Excel takes it: the row's type and value beside each other, the next row below.
+    first.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    copied = page.evaluate(CLIPBOARD, ["copy", ""])
+    assert copied == "Source Column\tCustomer Number\nSource Column\tName"
+
+    # Pasted from Excel: a type shows its own cell, which takes the next text; what fits nowhere is named.
+    name.focus()
+    page.evaluate(CLIPBOARD, ["paste", 'Constant\t"say ""hi"""\r\nSource Column\tNowhere\r\n'])
+    expect(page.get_by_label("Constant of name")).to_have_value('say "hi"')
+    expect(said).to_have_text("2 pasted. 1 did not fit: Nowhere.")
+    expect(page.get_by_role("row", name="name").locator(".sample")).to_have_text('say "hi"')
+
+    # One step back for the whole paste, and forth again.
+    page.keyboard.press("Control+z")
+    expect(name).to_have_value("source_column")
+    page.keyboard.press("Control+y")
+    expect(name).to_have_value("constant")
+
+    # Filled down over what is selected, by keys and by the handle.
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Control+d")
+    expect(note).to_have_value("constant")
+    expect(page.get_by_label("Constant of note")).to_have_value('say "hi"')
+    page.keyboard.press("Control+z")
+    expect(note).to_have_value("")
+    name.focus()
+    page.locator(".fill-handle").hover()
+    page.mouse.down()
+    note.hover(force=True)
+    page.mouse.up()
+    expect(note).to_have_value("constant")
+
+    # F2 edits, Escape takes it back, Delete clears, Ctrl S saves.
+    page.get_by_label("Constant of name").focus()
+    page.keyboard.press("F2")
+    page.keyboard.type("!")
+    expect(page.get_by_label("Constant of name")).to_have_value('say "hi"!')
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Constant of name")).to_have_value('say "hi"')
+    note.focus()
+    page.keyboard.press("Delete")
+    expect(note).to_have_value("")
+    page.keyboard.press("Control+s")
+    expect(page.get_by_text("Saved to the draft.")).to_be_visible()
+    with scope(company=company):
+        (line,) = Process.objects.get(pk=process.pk).drafted.lines
+    assert {item.target: item.value for item in line.fields} == {
+        "customer_number": "Customer Number",
+        "name": 'say "hi"',
+        "amount": "",
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_calculation_of_the_grid_is_a_code_box_while_it_is_edited(
+    signed_in: Page, live_server: Any, company: Company, tmp_path: Path, settings: Any, client: Client
+) -> None:
+    page, process = signed_in, _mapped_process(client, company, tmp_path, settings)
+    page.goto(f"{live_server.url}/processes/{process.public_id}/integration/1/mapping/")
+    page.get_by_label("Column type of note").select_option("calculation")
+    page.get_by_label("Calculation of note").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".cm-content")).to_be_focused()
+    page.keyboard.type("return this._Nam;")
+    expect(page.get_by_text("Nearest name: this._Name.")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.type("e")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+
+    expect(page.locator(".cm-content")).to_have_count(0)
+    expect(page.get_by_label("Calculation of note")).to_be_focused()
+    expect(page.get_by_label("Calculation of note")).to_have_value("return this._Name;")
+    expect(page.get_by_role("row", name="note").locator(".sample")).to_have_text("Köhler & Söhne")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_grid_shows_what_is_looked_for_and_what_is_left_to_map(
     signed_in: Page, live_server: Any, company: Company, tmp_path: Path, settings: Any, client: Client
 ) -> None:
@@ -116,19 +215,6 @@ def test_the_grid_shows_what_is_looked_for_and_what_is_left_to_map(
     page.get_by_role("button", name="Unmapped 1").click()
     expect(fields).to_have_count(1)
     expect(fields.first).to_contain_text("note")
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_click_on_a_column_puts_it_into_the_code(
-    signed_in: Page, live_server: Any, company: Company, tmp_path: Path, settings: Any, client: Client
-) -> None:
-    page, process = signed_in, _mapped_process(client, company, tmp_path, settings)
-    page.goto(f"{live_server.url}/processes/{process.public_id}/integration/1/restriction/")
-
-    page.get_by_label("JavaScript Code").fill("return ")
-    page.get_by_role("button", name="_Name").click()
-
-    expect(page.get_by_label("JavaScript Code")).to_have_value("return this._Name")
 
 
 def _mapped_process(client: Client, company: Company, folder: Path, settings: Any) -> Process:
