@@ -49,6 +49,7 @@ from integrations.runs.health import this_worker
 from integrations.runs.journal import Deadline, RunJournal
 from integrations.runs.lease import Lease
 from integrations.runs.lookups import open_lookups
+from integrations.runs.named_things import see_that_tasks_find_what_they_name
 from integrations.runs.outputs import RunWorkspace, clear
 from integrations.runs.pin import SourceInTime, open_pinned
 from integrations.runs.redaction import Redactor
@@ -186,6 +187,7 @@ def _outcome(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
 def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outcome:
     plan = run.version.plan
     variables = _variables(run, plan, journal, vault)
+    see_that_tasks_find_what_they_name(run.process, plan)
     assert run.started_at is not None
     journal.deadline = _deadline(run, plan)
     started_at = local_start(run.company, run.started_at)

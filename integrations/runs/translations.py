@@ -5,7 +5,7 @@ from typing import Any
 
 from integrations.engine.errors import DefinitionError
 from integrations.engine.inputs import Table
-from integrations.engine.plan import Plan
+from integrations.engine.plan import ColumnType, Plan
 from integrations.models import TranslationRows, TranslationTable
 
 Pins = dict[str, dict[str, Any]]
@@ -13,12 +13,22 @@ Pins = dict[str, dict[str, Any]]
 
 
 def pins_of(plan: Plan) -> Pins:
-    """Say which rows a run that starts now translates by. Tables that are gone are left out; the mapping names them."""
-    named = {item.table for item in plan.translations if item.table}
+    """Say which rows a run that starts now translates by. Raises `DefinitionError` for a table that is gone."""
+    named = {
+        item.translation.table: item.target
+        for item in (*plan.fields, *plan.additional)
+        if item.column_type is ColumnType.TRANSLATION and item.translation and item.translation.table
+    }
     if not named:
         return {}
-    found = TranslationTable.objects.filter(public_id__in=named)
-    return {str(table.public_id): {"name": table.name, "rows": table.rows_id} for table in found}
+    found = {str(table.public_id): table for table in TranslationTable.objects.filter(public_id__in=named)}
+    for key, target in named.items():
+        if key not in found:
+            raise DefinitionError(
+                f"The translation table of {target} no longer exists. Choose another one in the mapping.",
+                code="definition.translation",
+            )
+    return {key: {"name": table.name, "rows": table.rows_id} for key, table in found.items()}
 
 
 def tables_of(pins: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:

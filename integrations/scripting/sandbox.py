@@ -20,7 +20,7 @@ from integrations.engine.errors import DefinitionError, WaybillError
 from integrations.engine.plan import ColumnType, Line, Plan, Task
 from integrations.engine.ports import Computed, Fault
 from integrations.engine.variables import FACTS, STANDING, Variables
-from integrations.scripting.check import fault_line
+from integrations.scripting.check import check_script, fault_line
 from integrations.scripting.names import mentioned, token
 
 HERE = Path(__file__).parent
@@ -237,11 +237,29 @@ class Sandbox:
         return child
 
     def _uncompilable(self, said: str) -> DefinitionError:
+        """Say which script the child could not compile, and where."""
+        for what, body in self._named_bodies():
+            for complaint in check_script(body, needs_return=False):
+                line = f" at line {complaint.line}" if complaint.line else ""
+                return DefinitionError(
+                    f"{what} cannot be compiled{line}: {complaint.sentence} Correct it in the editor.",
+                    code="definition.script",
+                )
         message = said.split("\n", 1)[0].removeprefix("SyntaxError: ")
         return DefinitionError(
             f"A script of this integration cannot be compiled: {message}. Correct it in the editor.",
             code="definition.script",
         )
+
+    def _named_bodies(self) -> Iterator[tuple[str, str]]:
+        for line in self._lines:
+            yield f"The restriction of {line.name}", line.restriction
+            for item in line.fields:
+                if item.column_type is ColumnType.CALCULATION:
+                    yield f"The calculation of {item.target}", item.value
+        for task in self._tasks:
+            yield f"The condition of task {task.name}", task.condition
+            yield f"The script of task {task.name}", task.script
 
     def _read(self, answer: Any) -> list[list[Computed]] | Fault:
         if isinstance(answer, dict) and "answers" in answer:

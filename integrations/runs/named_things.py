@@ -1,0 +1,57 @@
+"""What a definition names beside its source and destination, seen to be there before a run reads anything.
+
+Saving as runnable refused all of this; what was deleted or changed since is found here.
+"""
+
+from collections.abc import Iterator
+
+from integrations.engine.errors import DefinitionError
+from integrations.engine.plan import Plan, TaskType
+from integrations.models import Process, ProcessVersion
+from integrations.runs.connections import connection_of
+
+
+def see_that_tasks_find_what_they_name(process: Process, plan: Plan) -> None:
+    """Raise `DefinitionError` for a task whose connection is gone, or that would run its own process for ever."""
+    for task in plan.active_tasks:
+        for key in (task.connection, task.to_connection):
+            if key:
+                _see_connection(task.name, key)
+        if task.type is TaskType.RUN_INTEGRATION:
+            _see_that_it_ends(task.name, task.integration, process)
+
+
+def _see_connection(task: str, key: str) -> None:
+    try:
+        connection_of(key)
+    except DefinitionError as error:
+        raise DefinitionError(
+            f"The connection of task {task} no longer exists. Choose another one on the Tasks tab and save.",
+            code=error.code,
+        ) from None
+
+
+def _see_that_it_ends(task: str, key: str, process: Process) -> None:
+    """Follow the newest versions from the child on: none may lead back to `process`."""
+    own = str(process.public_id)
+    seen: set[str] = set()
+    waiting = [key]
+    while waiting:
+        now = waiting.pop()
+        if now == own:
+            raise DefinitionError(
+                f"Task {task} leads back to {process.name} itself, which would run for ever. Choose another "
+                "integration on the Tasks tab and save.",
+                code="definition.cycle",
+            )
+        if now not in seen:
+            seen.add(now)
+            waiting += _children_of(now)
+
+
+def _children_of(key: str) -> Iterator[str]:
+    versions = ProcessVersion.objects.filter(process__public_id=key).order_by("-number")[:1]
+    for version in versions:
+        for task in version.plan.active_tasks:
+            if task.type is TaskType.RUN_INTEGRATION and task.integration:
+                yield task.integration
