@@ -218,7 +218,8 @@ class DestinationKind:
     """A way to deliver. `targets` lists what lines may write to, asked of the real system.
 
     `modes` are what a line may do there; where that is one, nobody is asked. `target_label` and `target_help` say what
-    a target is. `complaints` gives what keeps options and lines from being used, in whole sentences.
+    a target is. `complaints` gives what keeps options and lines from being used, in whole sentences. `takes_secrets` is
+    False where what arrives is read by people.
     """
 
     key: str
@@ -227,6 +228,7 @@ class DestinationKind:
     targets: Callable[[Opened], Sequence[Target]] | None = None
     settings: tuple[Setting, ...] = ()
     needs_connection: bool = True
+    takes_secrets: bool = True
     modes: tuple[WriteMode, ...] = tuple(WriteMode)
     target_label: str = "Target"
     target_help: str = ""

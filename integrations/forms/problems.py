@@ -296,6 +296,7 @@ def _mapping(
         return
     mapped = {item.target for item in line.fields}
     secure = _secure_here(plan, around)
+    kind = around.destinations.get(plan.destination.kind)
     known = {item.name for item in fields}
     for target in fields:
         if target.required and target.name not in mapped and target.name not in line.keys and _writes_new(line):
@@ -303,7 +304,8 @@ def _mapping(
     for item in line.fields:
         if known and item.target not in known:
             yield problem(f"{item.target} is not a field of {line.target}{_hint(item.target, sorted(known))}.")
-        if complaint := _complaint(item, columns, around) or _into_text_alone(item, secure):
+        complaint = _complaint(item, columns, around) or _into_text_alone(item, secure)
+        if complaint := complaint or _into_a_file(item, kind, secure):
             yield problem(f"{item.target} of {called(line.name, 'line')}: {complaint}")
 
 
@@ -375,6 +377,13 @@ def _into_text_alone(item: FieldMap, secure: Collection[str]) -> str:
     if item.column_type is not ColumnType.GLOBAL_VARIABLE or item.value not in secure or item.type is ValueType.TEXT:
         return ""
     return f"{item.value} is secure and goes into text alone, and the field is {item.type}."
+
+
+def _into_a_file(item: FieldMap, kind: DestinationKind | None, secure: Collection[str]) -> str:
+    takes = kind is None or kind.takes_secrets
+    if takes or item.column_type is not ColumnType.GLOBAL_VARIABLE or item.value not in secure:
+        return ""
+    return f"{item.value} is secure, and a file is read by whoever opens it. Choose another column type."
 
 
 def _of_script(script: str, columns: Sequence[str], around: Surroundings, stage: Stage | None = None) -> str:

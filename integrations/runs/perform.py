@@ -199,7 +199,7 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
         workspace = RunWorkspace(run, lease.epoch, journal, variables, started_at)
         destination = _open_destination(plan, partial(_context, plan, journal, workspace), journal, look_up)
         closing.callback(destination.close)
-        if variables.hold_secure_values:
+        if variables.hold_secure_values and destination_kind(plan.destination.kind).takes_secrets:
             destination = Opening(destination, variables)
         scripts = None
         if plan.has_scripts:

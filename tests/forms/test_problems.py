@@ -26,7 +26,7 @@ from integrations.engine.plan import (
     WriteMode,
 )
 from integrations.forms.problems import Neighbour, problems_of
-from tests.forms.kinds import CRM, around, customers
+from tests.forms.kinds import CRM, TABLE, around, customers
 
 
 def sentences(plan: Plan, **changes: object) -> list[str]:
@@ -290,6 +290,18 @@ def test_a_secure_variable_in_an_email_or_a_number_is_said() -> None:
         "Task TELL puts GBL_KEY into its e-mail, and its value is secure. Take it out.",
         "Task TELL puts GBL_OWN into its e-mail, and its value is secure. Take it out.",
     ]
+
+
+@pytest.mark.parametrize("takes_secrets", [True, False])
+def test_a_secure_variable_into_what_people_read_is_said(takes_secrets: bool) -> None:
+    key = FieldMap(target="name", column_type=ColumnType.GLOBAL_VARIABLE, value="GBL_KEY")
+    plan = with_fields(customers().lines[0].fields[0], key)
+    kinds = {"table": replace(TABLE, takes_secrets=takes_secrets)}
+
+    said = sentences(plan, variables={"GBL_KEY"}, secure={"GBL_KEY"}, destinations=kinds)
+
+    sentence = "GBL_KEY is secure, and a file is read by whoever opens it. Choose another column type."
+    assert said == ([] if takes_secrets else [f"name of line Customer: {sentence}"])
 
 
 def test_an_own_value_that_lies_open_though_its_variable_is_secure_now_is_said() -> None:

@@ -15,8 +15,10 @@ from accounts.keys import new_data_key
 from accounts.models import Company
 from integrations.engine.plan import (
     ColumnType,
+    DestinationSpec,
     FieldMap,
     Keep,
+    Line,
     ParentData,
     Stage,
     Task,
@@ -24,11 +26,13 @@ from integrations.engine.plan import (
     Then,
     ValueType,
     Variable,
+    WriteMode,
 )
 from integrations.engine.secret import DOTS
 from integrations.engine.secure import is_handle
 from integrations.models import DocumentOutcome, GlobalVariable, Process, RunStatus
 from integrations.models.vault import vault_of
+from tests import factories
 from tests.mail_server import MailServer
 from tests.runs.performing import Crm, performed, process_into
 from tests.runs.test_outside_tasks import Service, call, email, mail, service, sql
@@ -199,3 +203,23 @@ def test_a_secure_value_goes_into_text_alone(crm: Crm) -> None:
     field = FieldMap(target="name", column_type=ColumnType.GLOBAL_VARIABLE, value=KEY, type=ValueType.INTEGER)
     run = performed(mapped_from(process_into(crm), field), "1,Anna\n")
     assert run.status == RunStatus.FAILED and "whose value is secure: it goes into text alone" in run.reason
+
+
+@pytest.mark.parametrize("kind", ["download", "folder_file"])
+def test_a_file_takes_no_secure_value_whatever_way_it_comes(
+    crm: Crm, company: Company, tmp_path: Path, kind: str
+) -> None:
+    folder = factories.make_connection(company, "Folder", "folder", path=str(tmp_path))
+    item = FieldMap(target="name", column_type=ColumnType.CALCULATION, value=f"return 'Bearer ' + this.{KEY};")
+    line = Line(name="Customer", target="out.csv", mode=WriteMode.INSERT, fields=(item,))
+    destination = DestinationSpec(kind=kind, connection=str(folder.public_id) if kind == "folder_file" else "")
+    run = performed(
+        process_into(crm, destination=destination, lines=(line,), variables=(Variable(name=KEY),)), "1,Anna\n"
+    )
+
+    assert (run.documents_failed, run.documents_created) == (1, 0)
+    (outcome,) = DocumentOutcome.objects.filter(run=run)
+    assert outcome.sentence == (
+        "name of the line Customer cannot be written: its value is secure, and a file is read by whoever opens it."
+    )
+    assert not list(tmp_path.glob("*.csv")) and TEXT not in kept_in_the_database()

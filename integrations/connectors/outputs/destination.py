@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from integrations.connectors.outputs import openpgp
 from integrations.connectors.outputs.formats import FORMATS, Delimited, Format
@@ -40,6 +41,7 @@ from integrations.engine.batch import Bucket, Delivery, LineRecords, MappedBatch
 from integrations.engine.errors import AdministratorError, DefinitionError, Fenced, WaybillError, Where
 from integrations.engine.failpoint import failpoint
 from integrations.engine.file_name import complaint
+from integrations.engine.plan import Line
 from integrations.engine.ports import Settled, Ticket
 from integrations.engine.secure import has_handle
 
@@ -168,6 +170,9 @@ class FileDestination:
         """Find the documents with a record that the format cannot hold; without any, that is one look a line."""
         found: dict[int, Problem] = {}
         for form, line, records in zip(self._formats, self._lines, batch.lines, strict=True):
+            for owner, record in zip(records.owners, records.records, strict=True):
+                if has_handle(record):
+                    found.setdefault(owner, _shows_a_secret(line, record))
             try:
                 form.pack(records.records)
             except ValueError:
@@ -345,6 +350,11 @@ def _counted(records: LineRecords, going: int) -> dict[Bucket, int]:
         }
     )
     return dict(+counts)
+
+
+def _shows_a_secret(line: Line, record: Sequence[Any]) -> Problem:
+    column = next(item.target for item, value in zip(line.fields, record, strict=True) if has_handle(value))
+    return _problem(line.name, column, "its value is secure, and a file is read by whoever opens it")
 
 
 def _problem(line: str, column: str, reason: str) -> Problem:
