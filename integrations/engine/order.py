@@ -11,10 +11,30 @@ from integrations.engine.variables import IN_TEXT, mentioned
 
 HANDED_ON = re.compile(r"\bthis\b(?!\s*\.\s*\w)|\b(eval|Function|constructor)\b|\\")
 """`this` without a name behind it: a script that hands it on, or computes the name, may look at anything."""
-WRITES = re.compile(r"\bGBL_\w+\s*([+\-*/%&|^?<>]{0,3}=(?!=)|\+\+|--)|(\+\+|--)\s*this\s*\.\s*GBL_")
-"""An assignment to a variable. What is inside one cannot be changed: lists and objects are frozen there."""
+MENTION = re.compile(r"\bthis\s*\.\s*GBL_\w+")
+CHANGES_WHAT_FOLLOWS = re.compile(r"(\+\+|--)\s*(/|\W*this\b)|\bdelete\b")
+"""`++`, also before a parenthesis or a comment. What is inside a variable cannot be changed: lists and objects are frozen."""
+READ_FROM = re.compile(
+    r"\s*(\Z|[;.(\[]|[=!]==?|[<>]=|(\*\*?|<<?|>{1,3}|&&?|\|\|?)(?![=*<>&|!])|[+\-%^](?![+\-=])|/(?![/*=])|\?(?!\?=)"
+    r"|instanceof\b)"
+)
+"""What no assignment has behind its target: a variable before it is read, whatever stands around."""
+OPERAND = re.compile(r"(\b(return|typeof|throw|case|of|in)[ \t]+|[=!<>&|?+\-*%^~][ \t]*)\Z")
+ENDS_AN_OPERAND = re.compile(r"\s*([),:}\]]|(?!(of|in)\b)[A-Za-z_$])")
+ARGUMENT = re.compile(
+    r"(\b(?!(return|else|do|void|typeof|throw|case|of|in|await|yield)\b)\w+[ \t]{0,9}\([ \t]{0,9}|[,:][ \t]*)\Z"
+)
+ENDS_THE_ARGUMENTS = re.compile(r"\s*\)")
+PART_OF_A_TEXT = re.compile(r"\$\{[ \t]*\Z")
+ENDS_THE_PART = re.compile(r"\s*\}")
+READ_BETWEEN = ((OPERAND, ENDS_AN_OPERAND), (ARGUMENT, ENDS_THE_ARGUMENTS), (PART_OF_A_TEXT, ENDS_THE_PART))
+"""A variable between two such is read: `return this.GBL_A }`, `f(this.GBL_A)`, `${this.GBL_A}`. Without them it may be part
+of a pattern that is assigned to: `[this.GBL_A] = …`. A comment or a line end before it proves nothing."""
+LOOKS_BACK = 40
 ASKS_THE_RUN = re.compile(r"\bthis\s*\.\s*run\b")
-SEES_OTHER_SYSTEMS = frozenset({TaskType.RUN_SQL, TaskType.CALL_HTTP, TaskType.VALIDATION, TaskType.RUN_INTEGRATION})
+SEES_OTHER_SYSTEMS = frozenset(
+    {TaskType.RUN_SQL, TaskType.CALL_HTTP, TaskType.VALIDATION, TaskType.RUN_INTEGRATION, TaskType.FILE}
+)
 """What such a task finds there may be what the document before it left there."""
 POST = (Stage.DOCUMENT_POST_SUCCESS, Stage.DOCUMENT_POST_FAILURE)
 
@@ -96,8 +116,19 @@ def may_look_at_the_run(script: str) -> bool:
 
 
 def _may_write(script: str) -> bool:
-    """True when a script may change a variable."""
-    return bool(WRITES.search(script) or HANDED_ON.search(script))
+    """True when a script may change a variable: it mentions one where it does not evidently read it."""
+    if HANDED_ON.search(script):
+        return True
+    mentions = list(MENTION.finditer(script))
+    return bool(mentions and CHANGES_WHAT_FOLLOWS.search(script)) or not all(map(_is_read, mentions))
+
+
+def _is_read(mention: re.Match[str]) -> bool:
+    script, end = mention.string, mention.end()
+    if READ_FROM.match(script, end):
+        return True
+    before = script[max(0, mention.start() - LOOKS_BACK) : mention.start()]
+    return any(left.search(before) and right.match(script, end) for left, right in READ_BETWEEN)
 
 
 def _texts(tasks: Iterable[Task]) -> list[str]:

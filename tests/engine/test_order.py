@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from integrations.engine.order import order_of
-from integrations.engine.plan import ColumnType, FieldMap, Plan, Stage, Task, TaskType
+from integrations.engine.plan import ColumnType, FieldMap, FileAction, Plan, Stage, Task, TaskType
 from tests.engine.fakes import customers
 
 PRE, POST, FAILURE = Stage.DOCUMENT_PRE, Stage.DOCUMENT_POST_SUCCESS, Stage.DOCUMENT_POST_FAILURE
@@ -89,6 +89,8 @@ def beside_scripts(stage: Stage, **parts: Any) -> Plan:
         (beside_scripts(PRE, type=TaskType.VALIDATION, statement="SELECT 1"), True),
         (beside_scripts(POST, type=TaskType.RUN_SQL, statement="SELECT 1", variable="GBL_B"), True),
         (beside_scripts(PRE, type=TaskType.CALL_HTTP, path="x"), True),
+        (beside_scripts(PRE, type=TaskType.FILE, action=FileAction.MOVE, connection="c", file_name="*"), True),
+        (beside_scripts(POST, type=TaskType.FILE, action=FileAction.COPY, connection="c", file_name="*"), True),
         (beside_scripts(Stage.VALIDATION, type=TaskType.VALIDATION, statement="SELECT 1"), False),
     ],
 )
@@ -110,6 +112,46 @@ def test_the_reason_names_the_variable() -> None:
         ("set(this); return true;", True),
         ("return this.GBL_A === 1;", False),
         ("return this.GBL_A !== '' && this.GBL_B == 2;", False),
+        # Assigned to without an equals sign behind it.
+        ("[this.GBL_A] = [1]; return true;", True),
+        ("[this.GBL_B, this.GBL_A] = [1, 2]; return true;", True),
+        ("[...this.GBL_A] = [1]; return true;", True),
+        ("({a: this.GBL_A} = {a: 1}); return true;", True),
+        ("({a: this.GBL_A, ...this.GBL_B} = {a: 1}); return true;", True),
+        ("for (this.GBL_A of [1]); return true;", True),
+        ("for (this.GBL_A in {a: 1}); return true;", True),
+        ("(this.GBL_A) = 1; return true;", True),
+        ("if (1) 2; else (this.GBL_A) = 1; return true;", True),
+        ("( // a comment\nthis.GBL_A) = 1; return true;", True),
+        ("this.GBL_A /* c */ = 1; return true;", True),
+        ("this.GBL_A // c\n = 1; return true;", True),
+        ("[this.GBL_A = 2] = []; return true;", True),
+        ("return this.GBL_AB = 1;", True),
+        ("return x + this.GBL_A++;", True),
+        ("return -(--this.GBL_A);", True),
+        ("++(this.GBL_A); return true;", True),
+        ("++ // c\n this.GBL_A; return true;", True),
+        ("return ++this.GBL_A > 3;", True),
+        ("delete this.GBL_A; return true;", True),
+        *(
+            (f"this.GBL_A {sign}= 2; return true;", True)
+            for sign in ["-", "*", "**", "/", "%", "<<", ">>", ">>>", "&", "|", "^", "&&", "||", "??"]
+        ),
+        # Read, whatever stands around.
+        ("return this.GBL_A", False),
+        ("if (this.GBL_A) { return this.GBL_B }", False),
+        ("return this.GBL_A === 'North' ? this._Name : 'GBL_A = 1';", False),
+        ("return this.GBL_A + this._Name;", False),
+        ("return this._Name + '-' + this.GBL_A;", False),
+        ("const a = this.GBL_A, b = this.GBL_B\nreturn a > b;", False),
+        ("return Number(this.GBL_A) > 3 || f(2, this.GBL_A);", False),
+        ("return this._Rows.filter(row => row.Kind === this.GBL_A).length > 0;", False),
+        ("for (const item of this.GBL_A) { if (item) return true; } return false;", False),
+        ("return this.GBL_A.from <= this._Day && this.GBL_A[0] !== 1;", False),
+        ("return `${this.GBL_A}/x` !== '';", False),
+        ("// what we do\nreturn this.GBL_A / 2 >= 1;", False),
+        ("return this.GBL_A >= 1 || this.GBL_A << 2 || this.GBL_A ?? 1;", False),
+        ("let i = 0; i++; return i < this.GBL_A;", False),
     ],
 )
 def test_scripts_that_may_write_before_a_document_is_sent_are_told_apart(script: str, writes: bool) -> None:
