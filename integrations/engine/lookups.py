@@ -1,4 +1,4 @@
-"""Values that are looked up: asked for a batch of records at once, and once in a run for what is known already."""
+"""Values that are looked up: asked for a batch of records at once, and not again for what is known already."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -19,7 +19,7 @@ Key = tuple[str, ...]
 
 
 class Finder:
-    """Looks up the values of one field. What it found once it does not ask again in the same run."""
+    """Looks up the values of one field. What it found once it does not ask again until it is told to forget."""
 
     def __init__(self, spec: FieldMap, columns: Sequence[str], inputs: Inputs) -> None:
         how = spec.lookup
@@ -37,6 +37,10 @@ class Finder:
         self._variables = inputs.variables
         self._places = [(match, columns.index(match.column) if match.column else -1) for match in how.matches]
         self._known: dict[Key, Found] = {}
+
+    def forget(self) -> None:
+        """Ask anew from now on: what was found may have changed."""
+        self._known.clear()
 
     def find(self, rows: Sequence[Row]) -> list[Found]:
         """Give what is there for each of these rows."""

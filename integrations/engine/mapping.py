@@ -7,7 +7,7 @@ Fields are mapped a column at a time over the whole batch; a value that does not
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import compress
+from itertools import chain, compress
 from typing import Any
 
 from integrations.engine.batch import Bucket, Document, LineRecords, MappedBatch, Problem, Record, Row
@@ -16,6 +16,7 @@ from integrations.engine.errors import DefinitionError, RecordError, Where
 from integrations.engine.inputs import Inputs, Table
 from integrations.engine.lines import Cutter, problem_of
 from integrations.engine.lookups import Finder
+from integrations.engine.order import order_of
 from integrations.engine.plan import ColumnType, DateCalculation, FieldMap, Line, NoMatch, Plan, ValueType
 from integrations.engine.ports import Computed, Fault, Found, Scripts
 from integrations.engine.secure import is_handle
@@ -69,9 +70,14 @@ class Mapper:
             [_Field(item, everything, forms, place, inputs, types) for item, place in _placed(line.fields)]
             for line in plan.lines
         ]
+        self._forgets = order_of(plan).send_singly
 
     def map(self, documents: Sequence[Document]) -> MappedBatch:
         """Give the batch to send. `parts` of a document with a problem hold what could be mapped of it."""
+        if self._forgets:
+            # A task of the document before may have changed what is found.
+            for item in chain(self._additional, *self._fields):
+                item.forget()
         problems: dict[int, Problem] = {i: d.problem for i, d in enumerate(documents) if d.problem is not None}
         if self._additional:
             self._widen(documents, problems)
@@ -404,6 +410,11 @@ class _Field:
     def may_leave_out(self) -> bool:
         """True when a record may be left out for what is looked up for it."""
         return self._finder is not None and self._finder.how.restricts
+
+    def forget(self) -> None:
+        """Look up anew what was looked up."""
+        if self._finder is not None:
+            self._finder.forget()
 
     def found(self, cut: _Cut) -> list[Found]:
         """Look up what is there for each record."""

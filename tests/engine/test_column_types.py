@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integrations.engine.batch import Bucket
+from integrations.engine.batch import Bucket, Document
 from integrations.engine.errors import DefinitionError
 from integrations.engine.inputs import Inputs, Table
 from integrations.engine.mapping import Mapper
@@ -26,11 +26,15 @@ from integrations.engine.plan import (
     NoneFound,
     Plan,
     SourceSpec,
+    Stage,
+    Task,
+    TaskType,
     Translation,
     ValueType,
 )
+from integrations.engine.ports import TaskEnd
 from integrations.engine.variables import Variables
-from tests.engine.fakes import Functions, Ledger, Rows, Tables, World, customers, run
+from tests.engine.fakes import Functions, Hooks, Ledger, Rows, Tables, World, customers, run
 
 COLUMNS = ("Number", "Name")
 VALUES = {
@@ -386,6 +390,26 @@ def test_what_is_looked_up_for_many_records_is_one_question_and_never_asked_agai
 
     assert (len(sent), problems) == (2_500, {})
     assert tables.asked == [[("FR",), ("DE",)]]
+
+
+def test_what_a_task_of_the_document_before_left_is_found() -> None:
+    rows: dict[tuple[str, ...], list[str | None]] = {}
+
+    class Leaves(Hooks):
+        def at(self, stage: Stage, document: Document | None = None) -> TaskEnd:
+            rows[("DE",)] = ["49"]
+            return super().at(stage, document)
+
+    adds = Task(name="ADD", type=TaskType.RUN_SQL, stage=Stage.DOCUMENT_POST_SUCCESS, connection="c", statement="x")
+    number = FieldMap(target="number", value="Number")
+    plan = customers(tasks=(adds,), fields=(number, looked_up("default", default="none")))
+    world = World()
+
+    run(
+        plan, Rows(COLUMNS, [["1", "DE"], ["2", "DE"]]), world, Ledger(), tasks=Leaves(adds.stage), lookups=Tables(rows)
+    )
+
+    assert [record for segment in world.records for record in segment[0]] == [["1", "none"], ["2", "49"]]
 
 
 # ---- additional columns ----------------------------------------------------------------------------------------------
