@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from decimal import Decimal, localcontext
 from itertools import compress
+from typing import Any
 
 from integrations.engine.batch import Document, Problem, Row
 from integrations.engine.errors import RecordError, Where
-from integrations.engine.plan import ROWS_OF, Aggregate, Line, Plan, ValueType
+from integrations.engine.plan import ROWS_OF, Aggregate, Column, Line, Plan, ValueType
 from integrations.engine.typed import converter
 
 DIGITS = 3_000
 """More than any two numbers that are read can span: a sum is exact."""
+SUM, COMPARE = "record.sum", "record.compare"
+FAILING = {SUM: "cannot be added up", COMPARE: "cannot be compared"}
 
 
 class Cutter:
@@ -20,7 +23,7 @@ class Cutter:
         self._grouped = line.grouped
         self._line = line
         self._columns = columns
-        self._forms = {column.name: column.format for column in plan.source.columns}
+        self._declared = {column.name: column for column in plan.all_columns}
         self._separator = plan.options.separator
         self._list_of = columns.index(ROWS_OF) if line.rows else None
         self._reduced = {
@@ -31,7 +34,7 @@ class Cutter:
 
     def cut(self, document: Document) -> tuple[list[Row], list[int]]:
         """Give the source values of each record, and the numbers of the rows they begin with. Raises `RecordError` for a
-        value that cannot be added up."""
+        value that cannot be added up or compared."""
         if self._list_of is not None:
             document = self._of_the_list(document, self._list_of)
             if not document.rows:
@@ -63,43 +66,61 @@ class Cutter:
             return values[-1]
         if aggregate is Aggregate.CONCAT:
             return self._separator.join(value for value in values if value)
-        filled = [value for value in values if value.strip()]
-        if not filled:
-            return ""
         if aggregate is Aggregate.SUM:
-            numbers = self._numbers(index, document)
+            numbers = [number for number, _ in self._read(ValueType.DECIMAL, SUM, index, document)]
             with localcontext(prec=DIGITS):
                 return f"{sum(numbers, Decimal(0)):f}" if numbers else ""
         choose = min if aggregate is Aggregate.MIN else max
+        filled = [value for value in values if value.strip()]
+        kind = self._column(index).type
+        if kind is ValueType.TEXT:
+            return self._of_text(choose, filled, index)
+        read = self._read(kind, COMPARE, index, document)
         try:
-            return choose(filled, key=self._as_number(index))
+            return choose(read, key=lambda item: item[0])[1] if read else ""
+        except TypeError:
+            # Only moments are of two kinds that have no order between them.
+            name = self._columns[index]
+            raise RecordError(
+                f"Column {name} of rows {document.row_numbers[0]} to {document.row_numbers[-1]} {FAILING[COMPARE]}: some "
+                "moments have a time zone and some have none.",
+                code=COMPARE,
+                where=Where(stage="map", column=name),
+            ) from None
+
+    def _column(self, index: int) -> Column:
+        name = self._columns[index]
+        return self._declared.get(name) or Column(name=name)
+
+    def _of_text(self, choose: Callable[..., str], filled: Sequence[str], index: int) -> str:
+        """Choose by number where all are numbers, and by letter otherwise."""
+        convert = converter(ValueType.DECIMAL, self._column(index).format)
+        try:
+            return choose(filled, key=convert, default="")
         except ValueError:
             return choose(filled)
 
-    def _as_number(self, index: int) -> Callable[[str], Decimal]:
-        convert = converter(ValueType.DECIMAL, self._forms.get(self._columns[index], ""))
+    def _read(self, kind: ValueType, code: str, index: int, document: Document) -> list[tuple[Any, str]]:
+        """Give what the column holds in each row, and how it is written there; blanks are left out."""
+        convert = converter(kind, self._column(index).format)
         assert convert is not None
-        return convert
-
-    def _numbers(self, index: int, document: Document) -> list[Decimal]:
-        convert = self._as_number(index)
-        numbers = []
+        found = []
         for number, row in zip(document.row_numbers, document.full_rows, strict=True):
             try:
                 value = convert(row[index])
             except ValueError as error:
                 name = self._columns[index]
                 raise RecordError(
-                    f"“{row[index][:80]}” in column {name} of row {number} cannot be added up: expected {error}.",
-                    code="record.sum",
+                    f"“{row[index][:80]}” in column {name} of row {number} {FAILING[code]}: expected {error}.",
+                    code=code,
                     where=Where(stage="map", column=name),
                 ) from None
             if value is not None:
-                numbers.append(value)
-        return numbers
+                found.append((value, row[index]))
+        return found
 
 
 def problem_of(error: RecordError) -> Problem:
     """Give an error of one document as its problem; equal columns group together."""
-    cause = f"{error.where.column}: cannot be added up" if error.where.column else error.sentence
+    cause = f"{error.where.column}: {FAILING[error.code]}" if error.code in FAILING else error.sentence
     return Problem(sentence=error.sentence, cause=cause, code=error.code, where=error.where)

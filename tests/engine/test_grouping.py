@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -188,3 +189,66 @@ def test_the_smallest_largest_and_last_value_of_a_column() -> None:
         plan = customers(line={"aggregates": {"Name": aggregate}})
         run(plan, Rows(COLUMNS, [["1", "10"], ["1", "9"], ["1", "9.5"]]), world, Ledger())
         assert world.records[0][0] == [["1", value]], aggregate
+
+
+@pytest.mark.parametrize(
+    ("declared", "values", "smallest", "largest"),
+    [
+        (
+            Column(name="Name", type=ValueType.DATE, format="DMY"),
+            ["02.01.2027", "31.12.2026"],
+            "31.12.2026",
+            "02.01.2027",
+        ),
+        (
+            Column(name="Name", type=ValueType.DATETIME, format="DD.MM.YY hh:mm"),
+            ["02.01.27 10:00", "31.12.26 11:00"],
+            "31.12.26 11:00",
+            "02.01.27 10:00",
+        ),
+        (Column(name="Name", type=ValueType.INTEGER), ["10", "", "9"], "9", "10"),
+        (Column(name="Name", type=ValueType.DECIMAL, format=","), ["10", "9,5"], "9,5", "10"),
+        (Column(name="Name"), ["10", "9"], "9", "10"),
+        (Column(name="Name"), ["10", "9", "b"], "10", "b"),
+        (Column(name="Name", type=ValueType.DATE), ["", " "], "", ""),
+    ],
+)
+def test_values_are_compared_as_their_column_is_declared(
+    declared: Column, values: list[str], smallest: str, largest: str
+) -> None:
+    source = SourceSpec(kind="listed", columns=(Column(name="Number"), declared))
+    for aggregate, value in ((Aggregate.MIN, smallest), (Aggregate.MAX, largest)):
+        world = World()
+        plan = customers(source=source, line={"aggregates": {"Name": aggregate}})
+        run(plan, Rows(COLUMNS, [["1", text] for text in values]), world, Ledger())
+        assert world.records[0][0] == [["1", value]], aggregate
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "said"),
+    [
+        (
+            ValueType.DATE,
+            ["2026-12-31", "soon"],
+            "“soon” in column Name of row 2 cannot be compared: expected a date such as 2026-11-24.",
+        ),
+        (
+            ValueType.INTEGER,
+            ["x"],
+            "“x” in column Name of row 1 cannot be compared: expected a whole number such as 42.",
+        ),
+        (
+            ValueType.DATETIME,
+            ["2026-12-31 10:00:00", "2026-12-31T10:00:00+01:00"],
+            "Column Name of rows 1 to 2 cannot be compared: some moments have a time zone and some have none.",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_compared_fails_its_document(kind: ValueType, values: list[str], said: str) -> None:
+    source = SourceSpec(kind="listed", columns=(Column(name="Number"), Column(name="Name", type=kind)))
+    plan, world, ledger = customers(source=source, line={"aggregates": {"Name": Aggregate.MAX}}), World(), Ledger()
+
+    run(plan, Rows(COLUMNS, [*(["1", text] for text in values), ["2", ""]]), world, ledger)
+
+    assert ledger.sentences == {"1": said}
+    assert [segment[0] for segment in world.records] == [[["2", ""]]]
