@@ -321,16 +321,16 @@ class _Execution:
         settled = self._patiently(lambda: self._destination.enter(ticket))
         mapper = Mapper(self._plan, seen.columns, self._scripts, self._inputs)
         segments = self._segments(seen, mapper, skip=begun.documents)
-        if self._minds_documents:
-            # What a task does shows in the next document, so nothing is computed ahead of it.
-            self._send_all(segments, begun, settled, of=seen.documents)
-            return
         self._accounted_variables = self._variables.snapshot()
         try:
+            if self._minds_documents:
+                # What a task does shows in the next document, so nothing is computed ahead of it.
+                self._send_all(segments, begun, settled, of=seen.documents)
+                return
             with Ahead(segments, meanwhile=self._stop_if_asked, interrupt=self._abandon) as mapped:
                 self._send_all(mapped, begun, settled, of=seen.documents)
-        except Stopped:
-            # What was mapped ahead and not sent has left no trace.
+        except Exception:
+            # What was mapped and not sent leaves no trace, whatever ended the run.
             self._variables.update(self._accounted_variables)
             raise
 
@@ -361,7 +361,7 @@ class _Execution:
     def _abandon(self) -> None:
         self._abandoned = True
         if self._scripts is not None:
-            self._scripts.close()
+            self._scripts.interrupt()
 
     def _leave_if_abandoned(self) -> None:
         if self._abandoned:
@@ -457,18 +457,20 @@ class _Execution:
         except UnknownOutcome as error:
             self._journal.log("warning", error.sentence, stage="deliver")
             return _unknown(batch, error.sentence)
-        except WaybillError:
-            # Nothing of the batch was taken now; an earlier sending of it may have been.
-            self._account_for_doubt(batch, number, doubt=self._may_have_left)
+        except Fenced:
+            raise
+        except (Stopped, WaybillError) as ends:
+            # Nothing of the batch was taken now; an earlier sending of it may have been, and waits for no stop.
+            if not self._may_have_left:
+                self._journal.not_sent(number)
+            elif not isinstance(ends, Stopped):
+                self._account(batch, number, _unknown(batch))
             raise
         except Exception:
-            self._account_for_doubt(batch, number, doubt=not self._destination.settles or self._may_have_left)
+            # What may have arrived is unknown, never held as if it had not been sent.
+            if not self._destination.settles or self._may_have_left:
+                self._account(batch, number, _unknown(batch))
             raise
-
-    def _account_for_doubt(self, batch: MappedBatch, number: int, *, doubt: bool) -> None:
-        """Before a fault ends the run: what may have arrived is unknown, never held as if it had not been sent."""
-        if doubt:
-            self._account(batch, number, _unknown(batch))
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
         """Ask the destination; what it cannot take now is offered again, a bounded number of times."""
@@ -494,11 +496,13 @@ class _Execution:
             seconds -= 0.5
 
     def _account(self, batch: MappedBatch, number: int, delivery: Delivery) -> None:
+        """Let the tasks behind each document follow and write the segment: what was answered for is in the ledger,
+        even when somebody wants the run to end meanwhile."""
         _see_that_all_are_answered(batch, delivery)
-        problems = batch.problems | delivery.problems
-        follow_ups = self._follow(batch, delivery, problems)
-        variables = self._changed_variables() if self._minds_documents else batch.variables
         self._may_have_left = False
+        problems = batch.problems | delivery.problems
+        follow_ups, stopped = self._follow(batch, delivery, problems)
+        variables = self._changed_variables() if self._minds_documents else batch.variables
         before = self._position
         self._journal.settle(
             Segment(
@@ -521,22 +525,34 @@ class _Execution:
         )
         if variables is not None:
             self._accounted_variables = variables
+        if stopped is not None:
+            raise stopped
 
-    def _follow(self, batch: MappedBatch, delivery: Delivery, problems: Mapping[int, Problem]) -> dict[int, Problem]:
-        """Do the tasks behind each document. Gives those that arrived and whose tasks failed: they stay delivered."""
+    def _follow(
+        self, batch: MappedBatch, delivery: Delivery, problems: Mapping[int, Problem]
+    ) -> tuple[dict[int, Problem], Stopped | None]:
+        """Do the tasks behind each document. Gives those that arrived and whose tasks failed or were not done: they
+        stay delivered. And what ends the run, when it is to end for good; one that is handed back is raised, for
+        whoever continues does the tasks."""
         failed: dict[int, Problem] = {}
+        stopped: Stopped | None = None
         for index, (document, bucket) in enumerate(zip(batch.documents, delivery.buckets, strict=True)):
             stage = FOLLOWED_BY.get(bucket)
             if stage not in self._tasks.stages:
                 continue
             assert stage is not None
             document.problem = problems.get(index)
-            end = self._tasks.at(stage, document)
+            end = self._tasks.at(stage, document) if stopped is None else TaskEnd(result=TaskResult.INTERRUPTED)
             if end.result is TaskResult.INTERRUPTED:
-                raise self._interrupted()
+                stopped = stopped or self._interrupted()
+                if stopped.outcome.status is OutcomeStatus.HANDED_BACK:
+                    raise stopped
+                end = TaskEnd(
+                    result=TaskResult.QUIT, failed=True, sentence=f"Its tasks were not done. {stopped.outcome.sentence}"
+                )
             if stage is Stage.DOCUMENT_POST_SUCCESS and end.result is TaskResult.QUIT and end.failed:
                 failed[index] = _task_problem(end, stage)
-        return failed
+        return failed, stopped
 
     def _values(self, batch: MappedBatch, delivery: Delivery) -> dict[int, list[dict[str, object]]]:
         """Give the mapped records of every document that counts as an error, for its repair."""

@@ -112,6 +112,9 @@ class Scripts(Protocol):
         one that met a fault never do.
         """
 
+    def interrupt(self) -> None:
+        """End the evaluation under way in another thread, which raises there. The tasks' scripts go on afterwards."""
+
     def close(self) -> None: ...
 
 
@@ -189,6 +192,9 @@ class Journal(Protocol):
 
     def sending(self, segment: int) -> None:
         """Write the intent, durable before a byte leaves."""
+
+    def not_sent(self, segment: int) -> None:
+        """Take the intent back: nothing of the segment has left."""
 
     def settle(self, segment: Segment) -> None:
         """Write the segment, its outcomes and the counters, in one transaction."""

@@ -161,6 +161,11 @@ class RunQuerySet(models.QuerySet["Run"]):
         """in_progress, same epoch, the segments before it settled: the intent to send `segment`."""
         return bool(self.held_in(run_id, epoch).filter(segments=segment - 1).update(sending_segment=segment))
 
+    def not_sent(self, run_id: int, epoch: int, *, segment: int) -> bool:
+        """in_progress, same epoch: the intent to send `segment` is taken back, for nothing of it has left."""
+        held = self.held_in(run_id, epoch).filter(segments=segment - 1, sending_segment=segment)
+        return bool(held.update(sending_segment=None))
+
     def settle(
         self,
         run_id: int,

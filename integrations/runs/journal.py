@@ -133,6 +133,10 @@ class RunJournal:
             self._hold_or_drop(Run.objects.send(self._run.pk, self._lease.epoch, segment=segment))
         failpoint("journal.sending")
 
+    def not_sent(self, segment: int) -> None:
+        with self._writing():
+            self._hold_or_drop(Run.objects.not_sent(self._run.pk, self._lease.epoch, segment=segment))
+
     def settle(self, segment: Segment) -> None:
         # Counted and packed before the transaction begins: it holds the database's one writer on SQLite.
         documents, rows = _counted(segment)

@@ -77,15 +77,26 @@ class RunTasks:
         for task in self._plan.tasks_at(stage):
             place = f"{stage}/{task.name}"
             if document is None and place in self._passed:
-                continue
-            end = self._done(task, document)
-            goes_on = end.result is TaskResult.GO_ON
-            if document is None and end.result is not TaskResult.INTERRUPTED:
-                self._passed += [place] if goes_on else []
-                self._journal.note(passed=self._passed, variables=self._variables.snapshot(), task_ends=self._ends)
-            if not goes_on:
+                end = self._ended_before(place)
+            else:
+                end = self._done(task, document)
+                if document is None and end.result is not TaskResult.INTERRUPTED:
+                    self._pass(task, place, end)
+            if end.result is not TaskResult.GO_ON:
                 return end
         return TaskEnd()
+
+    def _pass(self, task: Task, place: str, end: TaskEnd) -> None:
+        """Note that a task of the integration is done, with the variables it left. How it ended is kept where that ends
+        its stage: whoever resumes the run hears the same and does it no second time."""
+        self._passed.append(place)
+        if end.result is not TaskResult.GO_ON:
+            self._count(task, "", end=[str(end.result), end.failed, end.sentence])
+        self._journal.note(passed=self._passed, variables=self._variables.snapshot(), task_ends=self._ends)
+
+    def _ended_before(self, place: str) -> TaskEnd:
+        result, failed, sentence = self._ends.get(place, {}).get("end", [TaskResult.GO_ON, False, ""])
+        return TaskEnd(result=TaskResult(result), failed=failed, sentence=sentence)
 
     def _done(self, task: Task, document: Document | None) -> TaskEnd:
         facts = self._facts(task, document)
@@ -94,7 +105,7 @@ class RunTasks:
             self._log("info", f"{task.name} was skipped: its condition is not met.", task, document)
             self._count(task, "skipped")
             return TaskEnd()
-        did = Did(complaint=wanted) if isinstance(wanted, str) else self._did(task, document, facts)
+        did = Did(complaint=wanted) if isinstance(wanted, str) else self._tried(task, document, facts)
         if did.complaint is None:
             return TaskEnd(result=TaskResult.INTERRUPTED)
         redacted = self._journal.redacted
@@ -126,6 +137,15 @@ class RunTasks:
         assert self._scripts is not None
         answer = self._scripts.ask_condition(task, document, facts)
         return answer.sentence if isinstance(answer, Fault) else answer
+
+    def _tried(self, task: Task, document: Document | None, facts: Mapping[str, Any]) -> Did:
+        """Do a task. Whatever it meets is a failed task: it ends neither the run nor the account of a document."""
+        try:
+            return self._did(task, document, facts)
+        except Fenced:
+            raise
+        except WaybillError as error:
+            return Did(complaint=error.sentence)
 
     def _did(self, task: Task, document: Document | None, facts: Mapping[str, Any]) -> Did:
         columns = (*self._journal.columns, *self._plan.additional_names)

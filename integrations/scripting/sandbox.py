@@ -74,6 +74,7 @@ class Sandbox:
         """The revision of the variables that the child knows."""
         self._at_once = BATCH_DOCUMENTS
         self._closed = threading.Event()
+        self._interrupted = threading.Event()
         self.isolation = ""
         self._child = self._started()
 
@@ -90,6 +91,8 @@ class Sandbox:
         """Yield the answer for each document in order. A document that kills its child costs itself alone."""
         begin = losses = 0
         while begin < len(documents):
+            if self._interrupted.is_set():
+                raise Closed("The scripts were interrupted.")
             batch, packed = self._packed(documents, begin)
             answered = 0
             try:
@@ -98,7 +101,7 @@ class Sandbox:
                     answered += 1
                     yield self._read(answer)
             except _Died as died:
-                if self._closed.is_set():
+                if self._closed.is_set() or self._interrupted.is_set():
                     raise Closed("The scripts were closed.") from None
                 self._child.close()
                 if died.culprit < 0:
@@ -124,6 +127,11 @@ class Sandbox:
     def run_script(self, task: Task, document: Document | None, facts: Mapping[str, Any]) -> bool | Fault:
         """Run the script of `task`; its context is the document's first row. False says that the task failed."""
         return self._ask_task(task, "script", document, facts)
+
+    def interrupt(self) -> None:
+        """End an evaluation in another thread, which gets `Closed`. Once it has ended, tasks may be asked again."""
+        self._interrupted.set()
+        self._child.close()
 
     def close(self) -> None:
         self._closed.set()
@@ -152,6 +160,10 @@ class Sandbox:
         rows = (
             [[row[i] if i < len(row) else "" for i in self._indexes] for row in document.full_rows] if document else []
         )
+        if self._interrupted.is_set():
+            self._interrupted.clear()
+            self._child.close()
+            self._child = self._started()
         asked = {"task": self._places[task.name], "part": part, "row": rows[0] if rows else [], "rows": rows}
         message = json.dumps(asked | {"run": dict(facts)})
         for _ in range(LOSSES):

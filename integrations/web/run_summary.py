@@ -1,7 +1,7 @@
 """One run in all its detail: what it did, what it left, why, and what can be done next."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice, zip_longest
@@ -455,15 +455,17 @@ def _stages(run: Run) -> list[Stage]:
 
 def _tasks(run: Run) -> list[TaskEnds]:
     """Give how the tasks of the run's version ended, in the order of their stages; those that were never due left out."""
-    ends = [
-        TaskEnds(
-            stage=words.label, name=task.name, **{"said": "", "run": None, **run.task_ends[f"{stage}/{task.name}"]}
-        )
+    return [
+        _ends_of(words.label, task.name, run.task_ends[f"{stage}/{task.name}"])
         for stage, words in TASK_STAGES.items()
         for task in run.version.plan.tasks_at(stage)
         if f"{stage}/{task.name}" in run.task_ends
     ]
-    return ends
+
+
+def _ends_of(stage: str, name: str, ends: Mapping[str, Any]) -> TaskEnds:
+    counts = {how: ends[how] for how in ("done", "failed", "skipped")}
+    return TaskEnds(stage=stage, name=name, said=ends.get("said", ""), run=ends.get("run"), **counts)
 
 
 def _stage(key: str) -> str:

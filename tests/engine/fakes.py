@@ -74,6 +74,8 @@ class Functions:
                 lines.append([Computed(*item) for item in answers if not isinstance(item, Fault)])
             yield fault or lines
 
+    def interrupt(self) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -166,6 +168,10 @@ class Ledger:
         self.cut("before the intent")
         self.intent = segment
         self.cut("after the intent")
+
+    def not_sent(self, segment: int) -> None:
+        assert self.intent == segment
+        self.intent = None
 
     def settle(self, segment: Segment) -> None:
         self.cut("before the ledger")
