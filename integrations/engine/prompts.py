@@ -5,9 +5,10 @@ in words gets its dates only when the run starts.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 from integrations.engine.plan import Prompt, PromptType, ValueType
@@ -16,8 +17,8 @@ from integrations.engine.typed import converter
 
 Span = tuple[date, date]
 TEXT_CHARS = 4_000
-SIGNS = {"9": "[0-9]", "A": r"[^\W\d_]", "X": r"[^\W_]", "?": ".", "*": ".*"}
-"""Pattern signs: a digit, a letter, either, any character, anything. A backslash takes a sign as it is."""
+SIGNS = {"9": "[0-9]", "A": r"[^\W\d_]", "X": r"[^\W_]", "?": "."}
+"""Pattern signs: a digit, a letter, either, any character. `*` is anything. A backslash takes a sign as it is."""
 STARS = 3
 
 
@@ -66,18 +67,20 @@ PERIODS: Mapping[str, tuple[str, Callable[[date], Span]]] = {
 """The words for a period, and its first and last day as seen from a day. Weeks begin on Monday."""
 
 
-def answered(prompt: Prompt, given: Any) -> Any:
+def answered(prompt: Prompt, given: Any, *, may_be_sealed: bool = False) -> Any:
     """Give what was given as the value that a run carries; None where nothing was. A period has no dates yet.
 
-    Raises `ValueError` with what is wrong, in words that follow the name of what was asked for.
+    A text that `may_be_sealed` was looked at before it was, and stays as it is. Raises `ValueError` with what is wrong,
+    in words that follow the name of what was asked for.
     """
     if _is_blank(given):
         if prompt.required:
             raise ValueError("is empty. Fill it in.")
         return None
     if has_handle(given):
-        # Sealed: what it is was looked at when it was typed in.
-        return given
+        if may_be_sealed and prompt.type is PromptType.TEXT:
+            return given
+        raise ValueError("holds a sealed value, which cannot be entered here. Enter another one.")
     return ANSWERS[prompt.type](prompt, given)
 
 
@@ -168,14 +171,31 @@ def _text(prompt: Prompt, given: Any) -> str:
     most = prompt.length or TEXT_CHARS
     if len(text) > most:
         raise ValueError(f"has {len(text):,} characters, and may have {most:,}.")
-    if prompt.pattern and not _expression(prompt.pattern).fullmatch(text):
+    if prompt.pattern and not _fits(prompt.pattern, text):
         raise ValueError(f"does not fit the pattern {prompt.pattern}.")
     return text
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
-    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
-    return re.compile("".join(SIGNS.get(part, re.escape(part[-1])) for part in parts), re.DOTALL)
+def _fits(pattern: str, text: str) -> bool:
+    """Look for what stands between the stars part by part, each at the first place where it fits. An expression with
+    stars would try every place of one with every place of the others, and hold everybody up for minutes."""
+    signs = re.findall(r"\\.|.", pattern, re.DOTALL)
+    parts = [list(signs) for is_star, signs in groupby(["", *signs, ""], "*".__eq__) if not is_star]
+    first, *others = map(_expression, parts)
+    if not others:
+        return first.fullmatch(text) is not None
+    *between, last = others
+    found = first.match(text)
+    for part in between:
+        found = found and part.search(text, found.end())
+    if found is None:
+        return False
+    # Each sign is one character; what is too short for all of them is too short for the last part, too.
+    return last.fullmatch(text, max(found.end(), len(text) - sum(map(bool, parts[-1])))) is not None
+
+
+def _expression(signs: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("".join(SIGNS.get(sign, re.escape(sign[-1:])) for sign in signs), re.DOTALL)
 
 
 def _number(prompt: Prompt, given: Any) -> int | float:

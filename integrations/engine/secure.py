@@ -5,7 +5,7 @@ lie: in a variable, a script, a checkpoint, a child. What a script makes of it g
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,9 +39,13 @@ class Vault:
         moment = int((at or datetime.now(UTC)).timestamp())
         return f"~{name}~{moment}~{self._seal(_place(name, moment), text)}~"
 
-    def opened(self, value: Any) -> Any:
-        """Give `value` with every handle in it replaced by what it stands for."""
-        return _changed(value, lambda text: HANDLE.sub(self._open, text))
+    def opened(self, value: Any, *, only: Collection[str] | None = None) -> Any:
+        """Give `value` with every handle in it, or `only` with these, replaced by what it stands for."""
+
+        def opened(found: re.Match[str]) -> str:
+            return self._open(found) if only is None or found[0] in only else found[0]
+
+        return _changed(value, lambda text: HANDLE.sub(opened, text))
 
     def _open(self, found: re.Match[str]) -> str:
         text = self._unseal(_place(found[1], int(found[2])), found[3])
@@ -49,9 +53,21 @@ class Vault:
         return text
 
 
-def masked(value: Any) -> Any:
-    """Give `value` with dots in place of every handle."""
-    return _changed(value, lambda text: SHOWN.sub(DOTS, text))
+def masked(value: Any, *, but: Collection[str] = ()) -> Any:
+    """Give `value` with dots in place of every handle, but for those named."""
+    return _changed(value, lambda text: SHOWN.sub(lambda found: found[0] if found[0] in but else DOTS, text))
+
+
+def handles_in(value: Any) -> frozenset[str]:
+    """Give every handle that stands anywhere in `value`."""
+    found: set[str] = set()
+
+    def noted(text: str) -> str:
+        found.update(handle[0] for handle in HANDLE.finditer(text))
+        return text
+
+    _changed(value, noted)
+    return frozenset(found)
 
 
 def is_handle(value: Any, *, of: str = "") -> bool:

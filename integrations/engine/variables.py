@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from integrations.engine.secure import Vault, has_handle, is_handle
+from integrations.engine.secure import Vault, handles_in, has_handle, is_handle, masked
 
 NAME = re.compile(r"GBL_[A-Z0-9_]+")
 IN_TEXT = re.compile(r"\[(GBL_[A-Z0-9_]+(?:\.from|\.to)?)\]")
@@ -41,6 +41,8 @@ class Variables:
     """Named JSON values. `revision` grows with every change, so that whoever holds a copy knows whether it is old.
 
     Those of `secure` names are handles (`engine.secure`): what is written into one is sealed before anyone sees it.
+    A handle is opened only where it came from these values. One that comes in any other way, in a row or an answer, was
+    copied from somewhere by someone who may not know its value: it stays closed, and a variable keeps dots of it.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Variables:
         self._values: dict[str, Any] = dict(values or {})
         self._vault = vault
         self._secure = frozenset(secure)
+        self._handles = set(handles_in(self._values))
         self.revision = 0
 
     @property
@@ -72,6 +75,11 @@ class Variables:
             self._values.update({name: self._as_kept(name, value) for name, value in values.items()})
             self.revision += 1
 
+    def take_back(self, values: Mapping[str, Any]) -> None:
+        """Take over what a child of the run left, with the handles that it sealed."""
+        self._handles |= handles_in(values)
+        self.update(values)
+
     @property
     def hold_secure_values(self) -> bool:
         """True when a handle stands in one of them, or may come to."""
@@ -79,12 +87,15 @@ class Variables:
 
     def opened(self, value: Any) -> Any:
         """Give `value` with secure values in the clear: for what leaves, at the moment it leaves."""
-        return self._vault.opened(value) if self._vault else value
+        return self._vault.opened(value, only=self._handles) if self._vault else value
 
     def _as_kept(self, name: str, value: Any) -> Any:
+        value = masked(value, but=self._handles)
         if name not in self._secure or self._vault is None or is_handle(value):
             return value
-        return self._vault.sealed(name, text_of(self._vault.opened(value)))
+        sealed = self._vault.sealed(name, text_of(self.opened(value)))
+        self._handles.add(sealed)
+        return sealed
 
 
 def with_ends(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from django import forms
 
 from integrations.engine.plan import Plan, Prompt, PromptType, Variable
 from integrations.engine.prompts import PERIODS, answered, unresolved
-from integrations.engine.secure import Vault, is_handle
+from integrations.engine.secure import Vault, has_handle, is_handle
 from integrations.forms.plain import PlainForm
 from integrations.forms.variable import too_short
 
@@ -64,10 +64,17 @@ class ParametersForm(PlainForm):
         return {name: self.cleaned_data[name] for name in self._asked if self.cleaned_data.get(name) is not None}
 
     def sealed(self) -> dict[str, str]:
-        """Secure answers that were typed in, sealed, by the names that a page sends them back under."""
+        """Secure answers that were typed in, sealed, by the names that a page sends them back under.
+
+        Those of the run before are another person's: they stay here, and an empty answer keeps them again.
+        """
         if not self.is_bound or not self.is_valid():
             return {}
-        return {f"{SEALED}{name}": value for name, value in self.given().items() if is_handle(value)}
+        return {
+            f"{SEALED}{name}": value
+            for name, value in self.given().items()
+            if is_handle(value) and value != self._last.get(name)
+        }
 
     def clean(self) -> dict[str, Any]:
         for name, item in self._asked.items():
@@ -99,12 +106,12 @@ class ParametersForm(PlainForm):
         prompt = item.prompt
         assert prompt is not None
         secure = item.name in self._secure
-        last = None if secure else unresolved(self._last.get(item.name))
+        last = unresolved(self._last.get(item.name))
         common: dict[str, Any] = {
             "label": item.asked_as,
             "help_text": self._help(item, prompt),
             "required": prompt.required and not self._kept(item.name),
-            "initial": _shown(prompt, prompt.default if last is None else last),
+            "initial": _shown(prompt, prompt.default if last is None or secure or has_handle(last) else last),
         }
         field = _field(prompt, common, secure=secure)
         return field

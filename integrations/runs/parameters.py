@@ -1,11 +1,12 @@
 """What a run was asked for with: looked at when it is asked for, at every door, and again when it starts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
 from integrations.engine.plan import Plan
 from integrations.engine.prompts import answered, complaint_about, resolved, unresolved
+from integrations.engine.secure import has_handle, is_handle
 
 
 class Unfit(Exception):
@@ -20,14 +21,16 @@ class Unfit(Exception):
 def fitting(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
     """Give what was given, each answer to a prompt in its one form. Raises `Unfit` for the first that does not fit.
 
-    Where nothing was given the default is; a required answer without either is missing.
+    Where nothing was given the default is; a required answer without either is missing. Sealed values are looked at by
+    `see_that_none_is_slipped_in`.
     """
     values = dict(given)
     for item in plan.variables:
         if item.prompt is None:
             continue
         try:
-            value = answered(item.prompt, _or_default(values.get(item.name), item.prompt.default))
+            answer = _or_default(values.get(item.name), item.prompt.default)
+            value = answered(item.prompt, answer, may_be_sealed=True)
         except ValueError as error:
             raise Unfit(item.name, f"{item.asked_as} {error}") from error
         if value is None:
@@ -35,6 +38,14 @@ def fitting(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
         else:
             values[item.name] = value
     return values
+
+
+def see_that_none_is_slipped_in(given: Mapping[str, Any], secure: Collection[str]) -> None:
+    """Raise `Unfit` for a sealed value that was given for anything but the secure variable that it is of: it would be
+    opened where its value can be read."""
+    for name, value in given.items():
+        if has_handle(value) and not (name in secure and is_handle(value, of=name)):
+            raise Unfit(name, f"{name} holds a sealed value, which cannot be entered here. Enter another one.")
 
 
 def defaults(plan: Plan) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from integrations.engine.plan import Plan, WhenBusy
 from integrations.models import Process, ProcessVersion, Run, StoredFile
 from integrations.models.run import Trigger
 from integrations.runs.jobs import dispatch
-from integrations.runs.parameters import Unfit, asked_again, fitting
+from integrations.runs.parameters import Unfit, asked_again, fitting, see_that_none_is_slipped_in
+from integrations.runs.variables import secure_names
 
 NAME_LENGTH = 200
 NAMES_LOOKED_UP = 20
@@ -50,10 +51,17 @@ def request_run(
     worker, so nobody is rung for; `rows` are spooled rows of its parent that it reads instead of its own source.
     `given` are values of variables for this run. Raises `Refused` with the reason.
     """
+    is_own = parent is None and rerun_of is None
+    # Answers may take a while to judge: that is done before everybody of the company waits for this transaction.
+    process.refresh_from_db()
+    judged = _runnable_version(process)
+    values = _fitting(process, judged.plan, given or {}, is_own=is_own)
     with transaction.atomic():
         number = _next_number(process.company_id)
         process.refresh_from_db()
         version = _runnable_version(process)
+        if version != judged:
+            values = _fitting(process, version.plan, given or {}, is_own=is_own)
         if parent is None and by is not None:
             _refuse_others(process, by)
         if rerun_of is not None:
@@ -69,7 +77,7 @@ def request_run(
             requested_by=by,
             source_file=rows or _file_to_read(process, version.plan, file),
             has_parents_rows=rows is not None,
-            given=_fitting(process, version.plan, given or {}),
+            given=values,
             exclusive=version.plan.options.when_busy is not WhenBusy.ALLOW,
             parent=parent,
             parent_key=parent_key,
@@ -137,8 +145,12 @@ def request_cancel(run: Run, *, by: User | None) -> bool:
     return asked
 
 
-def _fitting(process: Process, plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
+def _fitting(process: Process, plan: Plan, given: Mapping[str, Any], *, is_own: bool) -> dict[str, Any]:
+    """Give the answers as the run keeps them. `is_own`: they come from outside and not from another run, whose
+    variables may hold what scripts made of secure values."""
     try:
+        if is_own:
+            see_that_none_is_slipped_in(given, secure_names(plan))
         return fitting(plan, given)
     except Unfit as unfit:
         raise Refused(

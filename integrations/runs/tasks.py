@@ -322,7 +322,7 @@ class RunTasks:
         self._count(task, "", run=child.number)
         if task.hand_back and child.variables is not None:
             ours = self._variables.names
-            self._variables.update({name: value for name, value in child.variables.items() if name in ours})
+            self._variables.take_back({name: value for name, value in child.variables.items() if name in ours})
         if child.status == RunStatus.COMPLETED:
             return ""
         return f"run {child.number} of {process.name} ended {child.get_status_display()}. {child.reason}".strip()

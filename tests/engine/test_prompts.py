@@ -10,6 +10,7 @@ from integrations.engine.prompts import PERIODS, answered, complaint_about, reso
 
 T = PromptType
 LIST = ("North", "South")
+HANDLE = f"~GBL_KEY~1~{'x' * 40}~"
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,8 @@ LIST = ("North", "South")
         (Prompt(length=3), "abc", "abc"),
         (Prompt(pattern="INV-9999"), "INV-0042", "INV-0042"),
         (Prompt(pattern=r"\A9*"), "A7 whatever", "A7 whatever"),
+        (Prompt(pattern=r"*-?9*\**X"), "a-c-b1*c", "a-c-b1*c"),
+        (Prompt(pattern="a**"), "a", "a"),
         (Prompt(type=T.NUMBER), "12", 12),
         (Prompt(type=T.NUMBER, minimum="0", maximum="12.5"), "12.50", 12.5),
         (Prompt(type=T.NUMBER), 0, 0),
@@ -53,6 +56,14 @@ def test_an_answer_that_fits_is_brought_into_one_form(prompt: Prompt, given: Any
         (Prompt(length=3), "abcd", "has 4 characters, and may have 3."),
         (Prompt(pattern="99-AA"), "12-3x", "does not fit the pattern 99-AA."),
         (Prompt(pattern="a.c"), "abc", "does not fit the pattern a.c."),
+        (Prompt(pattern="ab*ba"), "aba", "does not fit the pattern ab*ba."),
+        (Prompt(pattern="*a*a*ab"), "a" * 4_000, "does not fit the pattern *a*a*ab."),
+        (Prompt(), HANDLE, "holds a sealed value, which cannot be entered here. Enter another one."),
+        (
+            Prompt(type=T.CHOICE, choices=LIST),
+            HANDLE,
+            "holds a sealed value, which cannot be entered here. Enter another one.",
+        ),
         (Prompt(type=T.NUMBER), "twelve", "is not a number such as 1234.50."),
         (Prompt(type=T.NUMBER), True, "is not a number such as 1234.50."),
         (Prompt(type=T.NUMBER, minimum="0"), "-1", "is less than 0, the least that is allowed."),

@@ -84,3 +84,19 @@ def test_what_is_written_into_a_secure_variable_is_sealed(vault: Vault) -> None:
         assert (is_handle(kept) or kept == "") and variables.opened(kept) == stands_for
     variables.update({NAME: handle, "GBL_PLAIN": handle})
     assert variables.value(NAME) == variables.value("GBL_PLAIN") == handle
+
+
+def test_a_handle_that_the_run_does_not_hold_stays_closed_and_a_variable_keeps_dots_of_it(vault: Vault) -> None:
+    foreign, own = vault.sealed(NAME, TEXT), vault.sealed(NAME, "own")
+    variables = Variables({NAME: own, "GBL_PLAIN": "", "GBL_OTHER": ""}, vault=vault, secure=[NAME, "GBL_OTHER"])
+
+    assert variables.opened([f"{foreign} {own}"]) == [f"{foreign} own"]
+    variables.update({"GBL_PLAIN": f"{foreign} {own}", "GBL_OTHER": foreign})
+    assert variables.value("GBL_PLAIN") == f"{DOTS} {own}"
+    assert variables.opened(variables.value("GBL_OTHER")) == DOTS
+
+
+def test_what_a_child_sealed_and_handed_back_is_opened(vault: Vault) -> None:
+    sealed, variables = vault.sealed(NAME, TEXT), Variables({NAME: ""}, vault=vault, secure=[NAME])
+    variables.take_back({NAME: sealed})
+    assert variables.opened(variables.value(NAME)) == TEXT

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from threading import Barrier
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,6 +18,7 @@ from accounts.models import AuditEntry, Company, User
 from integrations.engine.plan import Options, SourceSpec, WhenBusy
 from integrations.models import Process, ProcessVersion, Run, RunStatus, StoredFile
 from integrations.runs.files import store
+from integrations.runs.parameters import fitting
 from integrations.runs.request import Refused, default_name, request_cancel, request_run, rerun
 from tests import factories
 from tests.runs.making import held_run, make_run, process_of
@@ -291,3 +293,18 @@ def test_of_two_who_press_re_run_at_once_one_gets_a_run(
 
     with ThreadPoolExecutor(2) as people:
         assert sorted(people.map(press, range(2))) == ["accepted", "refused.in_progress"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answers_are_judged_before_anybody_waits_for_the_request(
+    process: Process, customers: StoredFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[bool] = []
+
+    def watched(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        judged.append(connection.in_atomic_block)
+        return fitting(*args, **kwargs)
+
+    monkeypatch.setattr("integrations.runs.request.fitting", watched)
+    request_run(process, by=None, file=customers)
+    assert judged == [False]

@@ -129,6 +129,13 @@ def test_a_query_that_gives_the_value_back_gives_dots(crm: Crm) -> None:
     assert run.variables[COPY] == DOTS
 
 
+def test_a_sealed_value_that_was_copied_into_a_source_is_not_opened(crm: Crm, company: Company) -> None:
+    copied = vault_of(company).sealed(KEY, "of-somebody-else")
+    note = sql(crm, Stage.DOCUMENT_PRE, "INSERT INTO customers VALUES ('note', [_Name])")
+    performed(process_into(crm, tasks=(note,)), f"1,{copied}\n")
+    assert crm.customers() == [("1", copied), ("note", copied)]
+
+
 def test_a_record_that_is_refused_is_kept_for_repair_with_dots(crm: Crm) -> None:
     crm._do("CREATE TRIGGER no BEFORE INSERT ON customers BEGIN SELECT RAISE(ABORT, 'not this one'); END")
     field = FieldMap(target="name", column_type=ColumnType.CALCULATION, value=f"return 'Bearer ' + this.{KEY};")

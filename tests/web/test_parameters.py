@@ -145,6 +145,31 @@ def test_a_secure_answer_of_one_variable_is_not_taken_for_another(client: Client
     assert KEY not in last_run().given
 
 
+def test_the_secure_answer_of_the_run_before_never_goes_out_when_the_panel_asks_again(
+    client: Client, process: Process
+) -> None:
+    start(client, process, **FILLED)
+    perform_next()
+    first = last_run().given[KEY]
+    response = start(client, process, **FILLED | {f"given-{KEY}": ""})
+
+    assert "was run before" in response.content.decode() and first not in response.content.decode()
+    kept = str(response.context["kept"].public_id)
+    start(client, process, None, **FILLED | {f"given-{KEY}": "", "kept": kept, "again": "yes"})
+    assert last_run().given[KEY] == first
+
+
+@pytest.mark.parametrize("name", [REGION, COUNT, KEY])
+def test_a_sealed_value_cannot_be_typed_in_where_it_would_be_opened(
+    client: Client, process: Process, company: Company, name: str
+) -> None:
+    sealed = vault_of(company).sealed("GBL_OTHER", "of-another")
+    assert start(client, process, **FILLED | {f"given-{name}": sealed}).status_code == 422
+    given = {REGION: "North"} | {name: sealed}
+    with pytest.raises(Refused, match=f"{name} holds a sealed value"):
+        request_run(process, by=None, file=file_of(company, "1,Anna\n"), given=given)
+
+
 def test_run_with_changes_begins_with_what_was_given_and_an_empty_secret_keeps_it(
     client: Client, process: Process
 ) -> None:
