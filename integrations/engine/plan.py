@@ -475,6 +475,16 @@ class Variable:
         return (self.prompt and self.prompt.label) or self.name
 
 
+MOST: Mapping[str, int] = {
+    "time_limit": 7 * 24 * 60,
+    "stop_after": 10_000_000,
+    "stop_after_percent": 100,
+    "concurrency": 100,
+    "keep_days": 3_650,
+}
+"""The most that each limit of `Options` may be."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The Options tab. A limit of 0 is none.

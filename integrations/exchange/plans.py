@@ -72,7 +72,7 @@ def _plain(value: Any, name_of: Rename) -> Any:
         return value.value
     if isinstance(value, str):
         # A secure value stays in the company that sealed it.
-        return HANDLE.sub("", value)
+        return HANDLE.sub("", value).replace("\r\n", "\n")
     if isinstance(value, tuple | list):
         return [_plain(item, name_of) for item in value]
     if isinstance(value, Mapping):

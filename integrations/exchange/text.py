@@ -8,6 +8,7 @@ no key twice. The reader builds from the parser's events, so a file can neither 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import yaml
@@ -105,7 +106,7 @@ def _built(events: Iterator[Any], name: str) -> Any:
             if isinstance(stack[-1].holds, dict) and stack[-1].key is None:
                 _expect(stack[-1], event.value, f"{name}, line {line}")
             else:
-                _put(stack[-1], _value(event), f"{name}, line {line}")
+                _put(stack[-1], _value(event, f"{name}, line {line}"), f"{name}, line {line}")
     assert isinstance(top.holds, list)
     if len(top.holds) != 1:
         raise NotTaken(f"{name} holds {len(top.holds)} documents. One file holds one thing.")
@@ -128,7 +129,7 @@ def _put(place: _Open, value: Any, where: str) -> None:
         place.key = None
 
 
-def _value(event: yaml.ScalarEvent) -> Any:
+def _value(event: yaml.ScalarEvent, where: str) -> Any:
     """Give a scalar its type. What stands in quotes or in a block is text, and so is what only looks like a number:
     00123 keeps its zeros."""
     text = event.value
@@ -138,4 +139,9 @@ def _value(event: yaml.ScalarEvent) -> Any:
         return WORDS[text]
     if INTEGER.match(text):
         return int(text)
-    return float(text) if DECIMAL.match(text) else text
+    if not DECIMAL.match(text):
+        return text
+    number = float(text)
+    if not isfinite(number):
+        raise NotTaken(f"{where}: the number {text[:80]} is larger than any that is kept. Put a text into quotes.")
+    return number

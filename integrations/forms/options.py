@@ -6,13 +6,10 @@ from typing import Any
 from django import forms
 
 from accounts.models import Membership, Role, User
-from integrations.engine.plan import BlankRows, NoData, Options, RepeatedKeys, WhenBusy
+from integrations.engine.plan import MOST, BlankRows, NoData, Options, RepeatedKeys, WhenBusy
 from integrations.forms.plain import PlainForm, WholeNumber
 from integrations.models import Process
 
-MOST_MINUTES = 7 * 24 * 60
-MOST_AT_ONCE = 100
-MOST_DAYS = 3_650
 WITH_DATA_ONLY = [("True", "Run all tasks"), ("False", "Run no tasks")]
 
 
@@ -76,26 +73,28 @@ class OptionsForm(PlainForm):
     )
     concurrency = Limit(
         label="Documents at once",
-        most=MOST_AT_ONCE,
+        most=MOST["concurrency"],
         help_text="How many requests may be under way to a web service, where the order of documents does not matter. "
         "Blank: as many as the connection says.",
     )
     time_limit = Limit(
         label="Time limit in minutes",
-        most=MOST_MINUTES,
+        most=MOST["time_limit"],
         help_text="From the start of the run. One that takes longer ends as Failed, and what was not sent is held.",
     )
     stop_after = Limit(
         label="Stop after failed documents",
-        most=10_000_000,
+        most=MOST["stop_after"],
         help_text="Looked at after every segment that was sent. The run ends as Failed, and the rest is held.",
     )
     stop_after_percent = Limit(
-        label="Stop after percent failed", most=100, help_text="Of all documents that the source holds."
+        label="Stop after percent failed",
+        most=MOST["stop_after_percent"],
+        help_text="Of all documents that the source holds.",
     )
     keep_days = Limit(
         label="Keep runs for days",
-        most=MOST_DAYS,
+        most=MOST["keep_days"],
         help_text="A run that ended longer ago is deleted, with its ledger and its files. Blank: kept for ever.",
     )
 

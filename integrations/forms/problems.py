@@ -17,6 +17,7 @@ from integrations.engine.order import HANDED_ON
 from integrations.engine.plan import (
     DOCUMENT_STAGES,
     EVERYTHING_SENT,
+    MOST,
     ROWS_OF,
     VALIDATES_AT,
     Column,
@@ -38,7 +39,7 @@ from integrations.engine.prompts import complaint_about
 from integrations.engine.secure import is_handle
 from integrations.engine.typed import converter
 from integrations.engine.variables import FACTS, IN_BRACKETS, named_in
-from integrations.forms.differences import called
+from integrations.forms.differences import OPTIONS, called
 from integrations.forms.mentions import mentions_of
 from integrations.forms.scripts import unknown_columns
 from integrations.scripting.names import mentioned, token
@@ -107,6 +108,7 @@ def problems_of(plan: Plan, around: Surroundings) -> list[Problem]:
         *_lines(plan, around),
         *_unknown_variables(plan, around, "target"),
         *_unknown_variables(plan, around, "integration"),
+        *_options(plan),
         *_tasks(plan, around),
         *_unknown_variables(plan, around, "tasks"),
         *_unknown_variables(plan, around, "variables"),
@@ -422,6 +424,14 @@ def _prompts(plan: Plan, around: Surroundings) -> Iterator[Problem]:
 
 def _secure_here(plan: Plan, around: Surroundings) -> frozenset[str]:
     return frozenset(around.secure) | {item.name for item in plan.variables if item.secure}
+
+
+def _options(plan: Plan) -> Iterator[Problem]:
+    for name, most in MOST.items():
+        if not 0 <= (limit := getattr(plan.options, name)) <= most:
+            words = OPTIONS[name][:1].upper() + OPTIONS[name][1:]
+            sentence = f"{words} is {limit:,}. Enter a number from 1 to {most:,}, or nothing for no limit."
+            yield Problem(sentence=sentence, tab="options", part=name)
 
 
 def _tasks(plan: Plan, around: Surroundings) -> Iterator[Problem]:

@@ -33,7 +33,7 @@ from integrations.engine.execute import (
 from integrations.engine.failpoint import failpoint
 from integrations.engine.inputs import Inputs
 from integrations.engine.order import order_of
-from integrations.engine.plan import Plan
+from integrations.engine.plan import MOST, Plan
 from integrations.engine.ports import Destination, Source, Ticket
 from integrations.engine.secret import IN_LOGS
 from integrations.engine.secure import Vault
@@ -271,7 +271,9 @@ def _deadline(run: Run, plan: Plan) -> Deadline | None:
     above: Run | None = run
     while above is not None:
         minutes = (plan if above is run else above.version.plan).options.time_limit
-        if minutes and above.started_at:
+        # More than an import may once have brought is as much as there can be.
+        minutes = min(minutes, MOST["time_limit"])
+        if minutes > 0 and above.started_at:
             found.append(Deadline(above.started_at + timedelta(minutes=minutes), minutes))
         above = above.parent
     return min(found, default=None)

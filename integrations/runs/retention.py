@@ -10,7 +10,7 @@ from django_scopes import scope, scopes_disabled
 
 from accounts import audit
 from accounts.models import Company
-from integrations.models import OutputFile, Process, ProcessVersion, Run, StoredFile
+from integrations.models import OutputFile, ProcessVersion, Run, StoredFile
 from integrations.models.run import OPEN
 from integrations.runs.files import discard
 
@@ -26,16 +26,22 @@ def delete_old_runs() -> int:
     for company in Company.objects.all():
         with scope(company=company):
             for version in ProcessVersion.objects.that_are_newest().select_related("process"):
-                days = version.plan_json.get("options", {}).get("keep_days", 0)
-                if days:
-                    deleted += _delete_runs_of(version.process, timedelta(days=days))
+                try:
+                    deleted += _delete_runs_of(version)
+                except Exception:
+                    # One process never keeps the others from being looked at.
+                    log.exception("The old runs of %s could not be deleted", version.process.name)
     if deleted:
         log.info("%s runs were deleted: their processes keep them no longer", deleted)
     return deleted
 
 
-def _delete_runs_of(process: Process, age: timedelta) -> int:
+def _delete_runs_of(version: ProcessVersion) -> int:
     """Children stay as long as the run that started them, and go with it."""
+    process, days = version.process, version.plan_json.get("options", {}).get("keep_days", 0)
+    if days < 1:
+        return 0
+    age = timedelta(days=days)
     old = Run.objects.filter(process=process, parent=None, ended_at__lt=Now() - age).order_by("pk")
     numbers = [number for run in old[:AT_MOST] for number in _deleted(run)]
     if numbers:

@@ -20,7 +20,7 @@ from integrations.engine.failpoint import failpoint
 from integrations.engine.order import may_look_at_the_run
 from integrations.engine.plan import EVERYTHING_SENT, Expects, ParentData, Plan, Stage, Task, TaskType, Then
 from integrations.engine.ports import Fault, Stop, TaskEnd, TaskResult
-from integrations.engine.secure import masked
+from integrations.engine.secure import has_handle, masked
 from integrations.engine.variables import ASKS_THE_RUN, Variables, filled, named_in, with_ends
 from integrations.models import DocumentOutcome, Process, Run, RunStatus, TaskDeed
 from integrations.runs.connections import connection_of, opened
@@ -170,8 +170,7 @@ class RunTasks:
 
     def _validated(self, task: Task, values: Mapping[str, Any]) -> Did:
         try:
-            values = leaving(self._variables, values, task.statement)
-            return Did(complaint=invalid(task, values, is_over=partial(self._is_over, task.stage)))
+            return Did(complaint=invalid(task, self._variables, values, is_over=partial(self._is_over, task.stage)))
         except Fenced:
             raise
         except WaybillError as error:
@@ -343,14 +342,27 @@ class RunTasks:
 
 
 def invalid(
-    task: Task, values: Mapping[str, Any], *, is_over: Callable[[], bool], seconds: float = STATEMENT_SECONDS
+    task: Task,
+    variables: Variables,
+    values: Mapping[str, Any],
+    *,
+    is_over: Callable[[], bool],
+    seconds: float = STATEMENT_SECONDS,
 ) -> str | None:
-    """Ask the query of a validation and say what is wrong; "" when nothing is, None when it was ended."""
-    rows = first_rows(_opened(task, "sql"), task.statement, values, is_over=is_over, seconds=seconds)
+    """Ask the query of a validation and say what is wrong; "" when nothing is, None when it was ended.
+
+    Its rows are told only where no secure value went into it: they might give that back in pieces, which nobody would
+    recognise.
+    """
+    asked_with = leaving(variables, values, task.statement)
+    tells = not any(has_handle(values[name]) for name in asked_with)
+    rows = first_rows(_opened(task, "sql"), task.statement, asked_with, is_over=is_over, seconds=seconds)
     if rows is None:
         return None
     if task.expects is Expects.ROW:
         return "" if rows else "its query gives no row."
+    if rows and not tells:
+        return "its query gives rows that should not be there."
     listed = "; ".join(", ".join(row) for row in rows)[:ANSWER_CHARS]
     return f"its query gives what should not be there: {listed}." if rows else ""
 

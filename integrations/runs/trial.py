@@ -21,7 +21,7 @@ from integrations.runs.facts import trial_facts
 from integrations.runs.mail import letter_of
 from integrations.runs.preview import preview_of
 from integrations.runs.redaction import Redactor
-from integrations.runs.tasks import invalid, leaving, named_values
+from integrations.runs.tasks import invalid, named_values
 from integrations.runs.variables import check_names, secure_names, values_of
 from integrations.scripting import open_scripts
 
@@ -161,8 +161,7 @@ def _without_a_script(
     try:
         if task.type is TaskType.VALIDATION:
             # It only reads, so it is really asked.
-            values = leaving(variables, values, task.statement)
-            wrong = invalid(task, values, is_over=lambda: False, seconds=TRIAL_SECONDS)
+            wrong = invalid(task, variables, values, is_over=lambda: False, seconds=TRIAL_SECONDS)
             return not wrong, f"The task would fail: {wrong}" if wrong else "Valid"
         letter = letter_of(task, masked(values))
     except WaybillError as error:

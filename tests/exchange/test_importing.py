@@ -457,12 +457,15 @@ def test_a_process_brings_what_it_needs_and_no_more(there: Company) -> None:
     assert [file.name for file in files] == ["Used", "GBL_A", "CHILD", "PARENT"]
 
 
-def test_a_script_stands_in_the_file_as_it_was_typed(there: Company) -> None:
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_script_stands_in_the_file_as_it_was_typed(there: Company, end: str) -> None:
     script = '// Nur aktive.\nif (this._Status === "Inactive") {\n\treturn false;\n}\nreturn true;\n'
     plan = factories.make_plan(factories.make_connection(there))
-    process = factories.make_process(there, replace(plan, lines=(replace(plan.lines[0], restriction=script),)))
+    process = factories.make_process(
+        there, replace(plan, lines=(replace(plan.lines[0], restriction=script.replace("\n", end)),))
+    )
 
     with scope(company=there):
         text = one(process).text
 
-    assert "".join(f"      {line}\n" for line in script.splitlines()) in text
+    assert "".join(f"      {line}\n" for line in script.splitlines()) in text and "\r" not in text

@@ -50,6 +50,7 @@ def test_a_script_is_a_block_that_reads_as_it_was_typed(script: str) -> None:
         ("? [a]\n: 1\n", "a name is expected here"),
         ("a: [1\nb: 2\n", "bad.yaml cannot be read in line"),
         ("a: 1\n---\nb: 2\n", "bad.yaml holds 2 documents. One file holds one thing."),
+        ("a: 1\nb: 1.0e999\n", "bad.yaml, line 2: the number 1.0e999 is larger than any that is kept."),
         ("", "bad.yaml holds 0 documents"),
         ("a: \x00\n", "bad.yaml cannot be read"),
         ("a" * (LONGEST + 1), "are read at most"),

@@ -14,6 +14,7 @@ from integrations.engine.plan import (
     Lookup,
     Match,
     NoneFound,
+    Options,
     ParentData,
     Plan,
     SourceSpec,
@@ -81,6 +82,16 @@ def test_a_file_from_a_connection_needs_a_pattern() -> None:
     plan = customers(source=replace(customers().source, connection=CRM))
 
     assert sentences(plan) == ["No file name pattern says which file to fetch."]
+
+
+@pytest.mark.parametrize("limit", [-5, 10**17])
+def test_a_limit_out_of_bounds_is_said_at_the_options(limit: int) -> None:
+    (problem,) = problems_of(customers(options=Options(keep_days=limit)), around())
+
+    assert (problem.tab, problem.sentence) == (
+        "options",
+        f"How long runs are kept is {limit:,}. Enter a number from 1 to 3,650, or nothing for no limit.",
+    )
 
 
 def test_unknown_columns_ask_for_a_sample_first() -> None:

@@ -172,6 +172,19 @@ def test_what_a_run_kept_for_download_goes_with_it(crm: Crm, company: Company) -
     assert not StoredFile.objects.exists() and not path_of(kept).exists()
 
 
+@pytest.mark.parametrize("days", [-5, 10**17])
+def test_a_number_of_days_that_cannot_be_deletes_nothing_and_stops_nobody_else(crm: Crm, days: int) -> None:
+    aged(performed(process_into(crm, process="ODD", options=Options(keep_days=days)), TWO), days=31)
+    aged(performed(process_into(crm, options=Options(keep_days=30)), "3,Cyril\n"), days=31)
+
+    assert delete_old_runs() == 1
+    assert [run.process.name for run in Run.objects.all()] == ["ODD"]
+
+
+def test_a_time_limit_beyond_all_bounds_ends_no_run_that_is_in_time(crm: Crm) -> None:
+    assert performed(process_into(crm, options=Options(time_limit=10**17)), TWO).status == RunStatus.COMPLETED
+
+
 def test_without_the_option_runs_are_kept_for_ever(process: Process) -> None:
     aged(performed(process, TWO), days=4_000)
     assert delete_old_runs() == 0

@@ -16,6 +16,7 @@ from accounts.models import Company
 from integrations.engine.plan import (
     ColumnType,
     DestinationSpec,
+    Expects,
     FieldMap,
     Keep,
     Line,
@@ -32,10 +33,11 @@ from integrations.engine.secret import DOTS
 from integrations.engine.secure import is_handle
 from integrations.models import DocumentOutcome, GlobalVariable, Process, RunStatus
 from integrations.models.vault import vault_of
+from integrations.runs.trial import try_task
 from tests import factories
 from tests.mail_server import MailServer
 from tests.runs.performing import Crm, performed, process_into
-from tests.runs.test_outside_tasks import Service, call, email, mail, service, sql
+from tests.runs.test_outside_tasks import Service, call, email, mail, service, sql, valid
 from tests.runs.test_perform import log_of
 from tests.runs.test_tasks import script
 
@@ -134,6 +136,15 @@ def test_a_sealed_value_that_was_copied_into_a_source_is_not_opened(crm: Crm, co
     note = sql(crm, Stage.DOCUMENT_PRE, "INSERT INTO customers VALUES ('note', [_Name])")
     performed(process_into(crm, tasks=(note,)), f"1,{copied}\n")
     assert crm.customers() == [("1", copied), ("note", copied)]
+
+
+def test_a_validation_that_is_asked_with_a_secure_value_tells_no_rows(crm: Crm) -> None:
+    query = f"SELECT substr([{KEY}], 1, 3), substr([{KEY}], 4)"
+    asked = valid(crm, Stage.INTEGRATION_PRE, query, Expects.NO_ROW)
+    process = process_into(crm, tasks=(asked,))
+
+    for said in (performed(process, "1,Anna\n").reason, try_task(process, process.drafted, asked, 1, {}).sentence):
+        assert "its query gives rows that should not be there." in said and TEXT[:3] not in said
 
 
 def test_a_record_that_is_refused_is_kept_for_repair_with_dots(crm: Crm) -> None:
