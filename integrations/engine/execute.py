@@ -111,16 +111,20 @@ def execute(
     tasks: Tasks,
     ticket_for: Callable[[int], Ticket],
     inputs: Inputs | None = None,
+    open_systems: Callable[[], None] = lambda: None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Run `plan` on from where the journal stands, to whatever end. Raises only what is no `WaybillError`.
 
     The variables among the `inputs` are the run's own, as the journal last kept them; `scripts` and `tasks` change the
-    same object.
+    same object. `open_systems` is called once, behind the Integration Pre tasks and before the destination or a lookup
+    is asked for anything.
     """
     inputs = inputs or Inputs()
     try:
-        return _Execution(plan, source, destination, scripts, journal, tasks, ticket_for, inputs, wait).run()
+        return _Execution(
+            plan, source, destination, scripts, journal, tasks, ticket_for, inputs, open_systems, wait
+        ).run()
     except Fenced as error:
         return Outcome(status=OutcomeStatus.FENCED, sentence=error.sentence, code=error.code)
 
@@ -136,6 +140,7 @@ class _Execution:
         tasks: Tasks,
         ticket_for: Callable[[int], Ticket],
         inputs: Inputs,
+        open_systems: Callable[[], None],
         wait: Callable[[float], None],
     ) -> None:
         self._plan = plan
@@ -149,6 +154,7 @@ class _Execution:
         self._variables = inputs.variables
         self._variables_kept = self._variables.revision
         self._accounted_variables = self._variables.snapshot()
+        self._open_systems = open_systems
         self._wait = wait
         self._order = order_of(plan)
         self._minds_documents = bool(DOCUMENT_STAGES & set(tasks.stages))
@@ -168,6 +174,7 @@ class _Execution:
             self._position = self._journal.position()
             self._may_have_left = self._position.sending is not None
             self._before(Stage.INTEGRATION_PRE)
+            self._open_systems()
             self._journal.entered("read", "all of the source, before anything is sent")
             seen = self._survey()
             if not seen.rows:

@@ -1,4 +1,4 @@
-"""What a definition names beside its source and destination, seen to be there before a run reads anything.
+"""What a definition names, seen to be there before a run does or reads anything.
 
 Saving as runnable refused all of this; what was deleted or changed since is found here.
 """
@@ -11,8 +11,11 @@ from integrations.models import Process, ProcessVersion
 from integrations.runs.connections import connection_of
 
 
-def see_that_tasks_find_what_they_name(process: Process, plan: Plan) -> None:
-    """Raise `DefinitionError` for a task whose connection is gone, or that would run its own process for ever."""
+def see_that_all_is_there(process: Process, plan: Plan) -> None:
+    """Raise `DefinitionError` for a connection that is gone, or a task that would run its own process for ever."""
+    for key in (plan.source.connection, plan.destination.connection):
+        if key:
+            connection_of(key)
     for task in plan.active_tasks:
         for key in (task.connection, task.to_connection):
             if key:

@@ -18,7 +18,7 @@ from django_scopes import scope
 from structlog.contextvars import bound_contextvars
 
 from integrations.connectors.registry import destination_kind
-from integrations.connectors.spec import DestinationContext
+from integrations.connectors.spec import DestinationContext, DestinationKind
 from integrations.engine.ahead import LOOK_UP_SECONDS
 from integrations.engine.errors import Fenced, TransientError, WaybillError
 from integrations.engine.execute import (
@@ -49,11 +49,12 @@ from integrations.runs.health import this_worker
 from integrations.runs.journal import Deadline, RunJournal
 from integrations.runs.lease import Lease
 from integrations.runs.lookups import open_lookups
-from integrations.runs.named_things import see_that_tasks_find_what_they_name
+from integrations.runs.named_things import see_that_all_is_there
 from integrations.runs.outputs import RunWorkspace, clear
 from integrations.runs.pin import SourceInTime, open_pinned
 from integrations.runs.redaction import Redactor
 from integrations.runs.secure_values import Opening
+from integrations.runs.systems import DestinationInTime, LookupsInTime
 from integrations.runs.tasks import RunTasks
 from integrations.runs.translations import pins_of, tables_of
 from integrations.runs.variables import (
@@ -187,20 +188,24 @@ def _outcome(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
 def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outcome:
     plan = run.version.plan
     variables = _variables(run, plan, journal, vault)
-    see_that_tasks_find_what_they_name(run.process, plan)
+    see_that_all_is_there(run.process, plan)
     assert run.started_at is not None
     journal.deadline = _deadline(run, plan)
     started_at = local_start(run.company, run.started_at)
     with ExitStack() as closing:
         look_up = _look_up(run, journal)
-        lookups = open_lookups(plan)
+        lookups = LookupsInTime(partial(open_lookups, plan))
         closing.callback(lookups.close)
         inputs = Inputs(variables=variables, tables=tables_of(run.tables), started_at=started_at, lookups=lookups)
         workspace = RunWorkspace(run, lease.epoch, journal, variables, started_at)
-        destination = _open_destination(plan, partial(_context, plan, journal, workspace), journal, look_up)
+        context = partial(_context, plan, journal, workspace)
+        destination = DestinationInTime(partial(_open_destination, plan, context, variables, journal, look_up))
         closing.callback(destination.close)
-        if variables.hold_secure_values and destination_kind(plan.destination.kind).takes_secrets:
-            destination = Opening(destination, variables)
+
+        def open_systems() -> None:
+            lookups.open()
+            destination.open()
+
         scripts = None
         if plan.has_scripts:
             scripts = open_scripts(
@@ -220,6 +225,7 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
             tasks=RunTasks(run, plan, journal, scripts, variables),
             ticket_for=partial(_ticket, run, lease.epoch),
             inputs=inputs,
+            open_systems=open_systems,
         )
         if outcome.status in ENDS and plan.variables:
             journal.keep(keep(run, plan, variables, ENDS[outcome.status]))
@@ -294,10 +300,22 @@ def _look_up(run: Run, journal: RunJournal) -> Callable[[], None]:
 
 
 def _open_destination(
-    plan: Plan, context: Callable[[], DestinationContext], journal: RunJournal, look_up: Callable[[], None]
+    plan: Plan,
+    context: Callable[[], DestinationContext],
+    variables: Variables,
+    journal: RunJournal,
+    look_up: Callable[[], None],
 ) -> Destination:
-    """Open the destination; one that does not answer is asked again, as it would be during the delivery."""
+    """Open the destination, which gets secure values where it may hold them."""
     kind = destination_kind(plan.destination.kind)
+    destination = _patiently_opened(kind, context, journal, look_up)
+    return Opening(destination, variables) if variables.hold_secure_values and kind.takes_secrets else destination
+
+
+def _patiently_opened(
+    kind: DestinationKind, context: Callable[[], DestinationContext], journal: RunJournal, look_up: Callable[[], None]
+) -> Destination:
+    """A destination that does not answer is asked again, as it would be during the delivery."""
     for attempt in range(1, ATTEMPTS):
         try:
             return kind.open(context())

@@ -9,7 +9,19 @@ from django.utils import timezone
 
 from accounts.models import Company, User
 from integrations.engine.errors import AdministratorError
-from integrations.engine.plan import Options, ParentData, Stage, Task, TaskType, Then
+from integrations.engine.plan import (
+    ColumnType,
+    FieldMap,
+    Line,
+    Lookup,
+    Match,
+    Options,
+    ParentData,
+    Stage,
+    Task,
+    TaskType,
+    Then,
+)
 from integrations.engine.ports import TaskEnd
 from integrations.models import GlobalVariable, ProcessVersion, Run, RunStatus
 from integrations.runs import tasks as tasks_module
@@ -130,3 +142,35 @@ def test_a_refusal_of_the_destination_is_told_without_a_doubt_that_nobody_has(
     monkeypatch.setattr(SqlDestination, "deliver", gone)
     run = performed(process_into(crm), "1,Anna\n")
     assert (run.status, run.reason, run.sending_segment) == (RunStatus.FAILED, "The table is gone.", None)
+
+
+def test_a_destination_that_is_away_is_told_by_the_tasks_behind_everything(crm: Crm) -> None:
+    failure = script("FAILURE", Stage.INTEGRATION_POST_FAILURE, f"this.{SEEN} += 'failed '; return true;")
+    always = script("ALWAYS", Stage.INTEGRATION_POST_ALWAYS, f"this.{SEEN} += 'told'; return true;")
+    process = process_into(crm, tasks=(failure, always))
+    crm.path.unlink()
+    run = performed(process, "1,Anna\n")
+    assert (run.status, run.source_rows, run.variables) == (RunStatus.FAILED, None, {SEEN: "failed told"}), run.reason
+
+
+def test_a_task_before_everything_may_make_what_a_lookup_looks_into(crm: Crm) -> None:
+    key = str(crm.connection.public_id)
+    make = Task(
+        name="MAKE",
+        type=TaskType.RUN_SQL,
+        stage=Stage.INTEGRATION_PRE,
+        connection=key,
+        statement="CREATE TABLE made AS SELECT 'Anna' AS k, 'Anna of ours' AS v",
+    )
+    how = Lookup(connection=key, table="made", matches=(Match(field="k", column="Name"),), result="v")
+    line = Line(
+        name="Customer",
+        target="customers",
+        keys=("customer_number",),
+        fields=(
+            FieldMap(target="customer_number", value="CustomerNumber"),
+            FieldMap(target="name", column_type=ColumnType.LOOKUP, lookup=how),
+        ),
+    )
+    run = performed(process_into(crm, tasks=(make,), lines=(line,)), "1,Anna\n")
+    assert (run.status, crm.customers()) == (RunStatus.COMPLETED, [("1", "Anna of ours")]), run.reason
