@@ -18,7 +18,7 @@ from tests.processes import descendants
 from tests.servers import Postgres, Valkey
 
 SEED = int(os.environ.get("WAYBILL_FAULTS_SEED", "20261124"))
-MOMENTS = int(os.environ.get("WAYBILL_FAULTS_MOMENTS", "20"))
+MOMENTS = int(os.environ.get("WAYBILL_FAULTS_MOMENTS", "10"))
 ROWS = 600
 SEGMENT = 40
 SPREAD_SECONDS = {"tasks": 2.5}
@@ -141,7 +141,7 @@ def test_a_worker_killed_at_random_moments_loses_and_repeats_nothing(
     expected = undisturbed(installation, mode, **more)
     moments = random.Random(f"{SEED} {mode}")
     killed = 0
-    turns = MOMENTS // 4 if mode == "tasks" else MOMENTS
+    turns = MOMENTS // 2 if mode == "tasks" else MOMENTS
     for turn in range(turns):
         name = define(installation, f"{mode}_{turn}_{time.monotonic_ns()}", mode, **more)
         service.clear()
