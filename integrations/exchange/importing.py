@@ -26,7 +26,7 @@ from integrations.forms.differences import differences
 from integrations.forms.plain import PlainForm
 from integrations.forms.problems import problems_of
 from integrations.forms.process import ImportedProcessForm
-from integrations.forms.surroundings import called_by, surroundings_of
+from integrations.forms.surroundings import called_by, first_complaint, surroundings_of
 from integrations.forms.translation import TableForm, changes_between, complaint_about
 from integrations.forms.variable import GlobalVariableForm
 from integrations.models import Connection, GlobalVariable, Process, TranslationTable
@@ -94,9 +94,10 @@ class _Enough(Exception):
 def look(things: Sequence[Thing], by: Importer, choice: Choice = Choice()) -> list[Item]:
     """Say what taking these would do. Nothing is changed. Raises `NotTaken` for a file that is no export."""
     items: list[Item] = []
+    judged = _judged_scripts(things)
     try:
         with transaction.atomic():
-            items = take(things, by, choice)
+            items = _taken(things, by, choice, judged)
             raise _Enough
     except _Enough:
         return items
@@ -108,16 +109,34 @@ def take(things: Sequence[Thing], by: Importer, choice: Choice = Choice()) -> li
     A conflict is left out. A process becomes a draft, and a version where nothing keeps it from running. Raises
     `NotTaken` when a file holds something else than an export; nothing is changed then.
     """
-    items = [Item(thing, left=_is_left(thing, choice)) for thing in things]
+    judged = _judged_scripts(things)
     with transaction.atomic():
-        for item in items:
-            if item.thing.kind == CONNECTION:
-                _take_connection(item, by, choice)
-            elif item.thing.kind == VARIABLE:
-                _take_variable(item, by, choice)
-            elif item.thing.kind == TABLE:
-                _take_table(item, by)
-        _take_processes([item for item in items if item.thing.kind == PROCESS], by)
+        return _taken(things, by, choice, judged)
+
+
+def _judged_scripts(things: Sequence[Thing]) -> dict[str, str]:
+    """Give the first complaint about every script of these, or "". A large export has thousands, which nobody's
+    writing should wait for: they are parsed before the transaction."""
+    versions = [
+        from_data(thing.data["version"], thing.name, lambda _, name: name, f"{thing.where}, version")
+        for thing in things
+        if thing.kind == PROCESS and "version" in thing.data
+    ]
+    scripts = {script for plan in versions for script in plan.line_scripts}
+    scripts |= {script for plan in versions for task in plan.active_tasks for script in task.scripts}
+    return {script: first_complaint(script) for script in scripts}
+
+
+def _taken(things: Sequence[Thing], by: Importer, choice: Choice, judged: Mapping[str, str]) -> list[Item]:
+    items = [Item(thing, left=_is_left(thing, choice)) for thing in things]
+    for item in items:
+        if item.thing.kind == CONNECTION:
+            _take_connection(item, by, choice)
+        elif item.thing.kind == VARIABLE:
+            _take_variable(item, by, choice)
+        elif item.thing.kind == TABLE:
+            _take_table(item, by)
+    _take_processes([item for item in items if item.thing.kind == PROCESS], by, judged)
     return items
 
 
@@ -317,7 +336,7 @@ class _Arrival:
         return plan
 
 
-def _take_processes(items: list[Item], by: Importer) -> None:
+def _take_processes(items: list[Item], by: Importer, judged: Mapping[str, str]) -> None:
     arrivals = [arrival for item in items if (arrival := _arrival(item, by)) is not None]
     for arrival in arrivals:
         # All of them have ids before the first is read: their tasks may run one another.
@@ -330,7 +349,7 @@ def _take_processes(items: list[Item], by: Importer) -> None:
     for arrival in arrivals:
         _write_process(arrival, arrival.plan, by, **arrival.fields)
     for arrival in _called_first(arrivals):
-        _make_version(arrival, by)
+        _make_version(arrival, by, judged)
         if arrival.version and arrival.draft:
             _write_process(arrival, arrival.draft, by)
         by.tell("process.imported", arrival.item)
@@ -450,12 +469,13 @@ def _called_first(arrivals: list[_Arrival]) -> Iterator[_Arrival]:
             yield waiting.pop(key)
 
 
-def _make_version(arrival: _Arrival, by: Importer) -> None:
+def _make_version(arrival: _Arrival, by: Importer, judged: Mapping[str, str]) -> None:
     item, process = arrival.item, arrival.process
     if arrival.version is None:
         item.notes.append("It is a draft: it has no version that runs.")
         return
-    if problems := problems_of(arrival.version, surroundings_of(process)):
+    around = replace(surroundings_of(process), check=judged.__getitem__)
+    if problems := problems_of(arrival.version, around):
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         why = " ".join(problem.sentence for problem in problems[:3])
         item.notes.append(f"It stays a draft until this is put right: {why}{more}")

@@ -1,10 +1,11 @@
 """What an import does with each thing it meets: new, same, changed or in conflict; and what it never does."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from django_scopes import scope
 
@@ -455,6 +456,32 @@ def test_a_process_brings_what_it_needs_and_no_more(there: Company) -> None:
         files = with_what_it_needs(process)
 
     assert [file.name for file in files] == ["Used", "GBL_A", "CHILD", "PARENT"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("do", [look, take])
+def test_scripts_are_parsed_before_the_database_is_held(
+    there: Company, here: Company, do: Callable[..., list[Item]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = factories.make_plan(factories.make_connection(there))
+    check = Task(
+        name="T", type=TaskType.RUN_SCRIPT, stage=Stage.INTEGRATION_PRE, script="return 1 == 1 ;", condition="return 2;"
+    )
+    factories.make_process(
+        there, replace(plan, lines=(replace(plan.lines[0], restriction="return 3;"),), tasks=(check,))
+    )
+    parsed: dict[str, bool] = {}
+
+    def watched(script: str) -> str:
+        parsed[script] = connection.in_atomic_block
+        return ""
+
+    monkeypatch.setattr("integrations.exchange.importing.first_complaint", watched)
+    monkeypatch.setattr("integrations.forms.surroundings.first_complaint", watched)
+    things = of(there)
+    do(things, by(here))
+
+    assert parsed == dict.fromkeys(["return 1 == 1 ;", "return 2;", "return 3;"], False)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
