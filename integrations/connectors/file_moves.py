@@ -18,6 +18,8 @@ from integrations.connectors.spec import Opened
 from integrations.engine.errors import AdministratorError, DefinitionError, SourceError
 from integrations.engine.file_name import complaint
 
+NAMED = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -60,6 +62,7 @@ def planned(
     Raises `WaybillError` before anything is touched, where a name is none, is taken, or is given twice.
     """
     folder = folder_of(to) if to else None
+    sources = {os.path.realpath(path) for path in files}
     steps: list[Step] = []
     taken: set[str] = set()
     for path in files:
@@ -71,6 +74,12 @@ def planned(
             if name in taken:
                 raise DefinitionError(
                     f"Two files would both be called “{name}”. Let the new name hold [FILE].", code="task.file_name"
+                )
+            if os.path.realpath(folder / name) in sources:
+                raise DefinitionError(
+                    f"“{name}”, the new name of “{path.name}”, is the name of a file that the task takes itself. Choose "
+                    "another new name, or make the pattern narrower.",
+                    code="task.file_name",
                 )
             if not replaces and os.path.lexists(folder / name):
                 raise SourceError(f"There is already a file “{name}” at {to.name}.", code="task.file_exists")
@@ -91,22 +100,25 @@ def planned(
     return steps
 
 
-def carry_out(steps: Sequence[Step], token: str) -> None:
-    """Do what is left of the steps. `token` names what is half copied, the same over resumes.
+def carry_out(steps: Sequence[Step], token: str, *, resumed: bool) -> None:
+    """Do what is left of the steps. `token` names what is half copied, the same over resumes; `resumed` says that
+    another one may have begun.
 
-    Raises `WaybillError` with the file that could not be dealt with; what stands before it is done.
+    Raises `WaybillError` with the file that could not be dealt with; what stands before it is done. Files that are not
+    those of the plan any more are told of when the others are done.
     """
+    others = []
     for step in steps:
         path = Path(step.source)
         try:
-            if step.target and step.stays:
-                _copy(path, Path(step.target), token, replaces=step.replaces)
-            elif _is_still_there(step):
-                if step.target:
-                    _move(path, Path(step.target), token, replaces=step.replaces)
-                else:
-                    path.unlink()
-                    sync_folder(path.parent)
+            if not _is_planned(step, path):
+                if not (resumed and _was_done(step)):
+                    others.append(path.name)
+            elif not step.target:
+                path.unlink()
+                sync_folder(path.parent)
+            elif not (_copy if step.stays else _move)(step, token):
+                others.append(path.name)
         except FileExistsError as error:
             name = Path(step.target).name
             raise SourceError(
@@ -117,6 +129,13 @@ def carry_out(steps: Sequence[Step], token: str) -> None:
                 f"“{path.name}” cannot be dealt with: {error.strerror}. Look at the folder, or ask an administrator.",
                 code="task.file",
             ) from error
+    if others:
+        names = ", ".join(f"“{name}”" for name in others[:NAMED]) + (" …" if len(others) > NAMED else "")
+        raise SourceError(
+            f"{names} changed or went away after the task had found it, so it was left as it is. Run again when nobody "
+            "writes to the folder.",
+            code="task.changed",
+        )
 
 
 def parted_name(name: str) -> tuple[str, str]:
@@ -130,35 +149,52 @@ def literal(value: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in value)
 
 
-def _is_still_there(step: Step) -> bool:
-    """Say whether the file that was planned for is there: one that took its name since is another one."""
+def _is_planned(step: Step, path: Path) -> bool:
+    """Say whether the file at `path` is the one that was planned for, unchanged."""
     try:
-        status = os.lstat(step.source)
+        status = path.lstat()
     except FileNotFoundError:
         return False
     return (status.st_ino, status.st_size, status.st_mtime_ns) == (step.inode, step.size_bytes, step.changed_at_ns)
 
 
-def _move(source: Path, target: Path, token: str, *, replaces: bool) -> None:
+def _was_done(step: Step) -> bool:
+    """Say whether a step whose file is not there any more was done before a crash: where another file has the name by
+    now, only a file that arrived shows it."""
+    if step.stays:
+        return False
+    return not os.path.lexists(step.source) or (bool(step.target) and _is_planned(step, Path(step.target)))
+
+
+def _move(step: Step, token: str) -> bool:
+    """Move a file; False when it changed meanwhile, and stays."""
+    source, target = Path(step.source), Path(step.target)
     try:
-        rename(source, target, replace=replaces)
+        rename(source, target, replace=step.replaces)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         # Another file system: the copy is whole there before the original goes.
-        _copy(source, target, token, replaces=replaces)
+        if not _copy(step, token):
+            return False
         source.unlink()
         sync_folder(source.parent)
+    return True
 
 
-def _copy(source: Path, target: Path, token: str, *, replaces: bool) -> None:
-    """Let a copy show whole. One that is there already, byte for byte, was made before a crash."""
+def _copy(step: Step, token: str) -> bool:
+    """Let a copy show whole; False when the file changed while it was copied. A copy that is there already, byte for
+    byte, was made before a crash."""
+    source, target = Path(step.source), Path(step.target)
     if target.is_file() and not target.is_symlink() and digest(target) == digest(source):
-        return
+        return True
     growing = target.with_name(f"{HIDDEN}{token}.part")
     growing.unlink(missing_ok=True)
-    copy_durably(source, growing)
     try:
-        rename(growing, target, replace=replaces)
+        copy_durably(source, growing)
+        if not _is_planned(step, source):
+            return False
+        rename(growing, target, replace=step.replaces)
     finally:
         growing.unlink(missing_ok=True)
+    return True

@@ -224,7 +224,8 @@ class RunTasks:
             else:
                 steps = [Step.from_json(item) for item in found.value or ()]
             failpoint("tasks.begun")
-            carry_out(steps, f"{self._run.public_id.hex}-{hashlib.sha256(place.encode()).hexdigest()[:16]}")
+            token = f"{self._run.public_id.hex}-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
+            carry_out(steps, token, resumed=found is not None)
         except Fenced:
             raise
         except WaybillError as error:

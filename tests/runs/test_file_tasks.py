@@ -1,5 +1,6 @@
 """File tasks in real folders: what is copied, moved, deleted and archived, and what a kill in between leaves."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from django_scopes import scope
 
 from accounts.models import Company
+from integrations.connectors.outputs.placing import copy_durably
 from integrations.engine.plan import Column, FileAction, SourceSpec, Stage, Task, TaskType
 from integrations.models import Connection, GlobalVariable, Process, Run, RunStatus
 from integrations.runs.perform import perform_next
@@ -129,6 +131,72 @@ def test_a_file_is_replaced_where_that_is_asked(folders: Folders) -> None:
     assert (folders.archive / "a.csv").read_text() == "content of a.csv"
 
 
+@pytest.mark.parametrize("action", [FileAction.COPY, FileAction.MOVE])
+@pytest.mark.parametrize("new_name", ["x[FILE][EXT]", "[FILE][EXT]"])
+def test_no_file_goes_over_one_that_the_task_takes_itself(folders: Folders, action: FileAction, new_name: str) -> None:
+    folders.put("a.csv", "xa.csv")
+    here = str(folders.incoming.public_id)
+
+    run = folders.run(folders.task(action, new_name=new_name, to_connection=here, overwrite=True))
+
+    assert "is the name of a file that the task takes itself" in " ".join(log_of(run))
+    assert {path.name: path.read_text() for path in folders.inbox.iterdir()} == {
+        "a.csv": "content of a.csv",
+        "xa.csv": "content of xa.csv",
+    }
+
+
+@pytest.mark.parametrize("action", list(FileAction))
+@pytest.mark.parametrize("becomes", ["changed", "gone", "another"])
+def test_a_file_that_is_not_the_one_that_was_found_is_left_and_told_of(
+    folders: Folders, action: FileAction, becomes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders.put("a.csv", "b.csv")
+
+    def change(name: str) -> None:
+        if name == "tasks.begun":
+            path = folders.inbox / "a.csv"
+            if becomes == "gone":
+                path.unlink()
+            elif becomes == "changed":
+                path.write_text("changed")
+            else:
+                (folders.inbox / "new").write_text("another")
+                (folders.inbox / "new").replace(path)
+
+    monkeypatch.setattr("integrations.runs.tasks.failpoint", change)
+    run = folders.run(folders.task(action, new_name="[FILE].old"))
+
+    assert run.status == RunStatus.COMPLETED_WITH_ERRORS
+    assert "“a.csv” changed or went away after the task had found it" in " ".join(log_of(run))
+    left = ["b.csv"] if action is FileAction.COPY else []
+    assert folders.names() == (
+        [*([] if becomes == "gone" else ["a.csv"]), *left],
+        [] if action is FileAction.DELETE else ["b.old"],
+    )
+
+
+@pytest.mark.parametrize("action", [FileAction.COPY, FileAction.MOVE])
+def test_a_file_that_grows_while_it_is_copied_leaves_no_copy(
+    folders: Folders, action: FileAction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders.put("a.csv")
+
+    def growing(source: Path, path: Path) -> None:
+        copy_durably(source, path)
+        source.write_text("more than before")
+
+    def other_disk(source: Path, path: Path, *, replace: bool) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr("integrations.connectors.file_moves.copy_durably", growing)
+    monkeypatch.setattr("integrations.connectors.file_moves.rename", other_disk)
+    run = folders.run(folders.task(action))
+
+    assert "“a.csv” changed" in " ".join(log_of(run))
+    assert folders.names() == (["a.csv"], [])
+
+
 def test_links_are_left_alone(folders: Folders, tmp_path: Path) -> None:
     (tmp_path / "secret.csv").write_text("secret")
     (folders.inbox / "a.csv").symlink_to(tmp_path / "secret.csv")
@@ -200,8 +268,8 @@ def test_whoever_continues_does_what_is_left_and_nothing_twice(
         if name == place:
             raise Killed
 
-    def half(steps: Any, token: str) -> None:
-        real(steps[:1], token)
+    def half(steps: Any, token: str, *, resumed: bool) -> None:
+        real(steps[:1], token, resumed=resumed)
         raise Killed
 
     from integrations.connectors.file_moves import carry_out as real
@@ -219,7 +287,11 @@ def test_whoever_continues_does_what_is_left_and_nothing_twice(
     assert perform_next()
 
     run = fresh(run)
-    assert run.status == RunStatus.COMPLETED, log_of(run)
+    if action is FileAction.DELETE and place != "tasks.begun":
+        # Nothing shows any more that the one before it was deleted.
+        assert run.status == RunStatus.COMPLETED_WITH_ERRORS and "“a.csv” changed" in " ".join(log_of(run))
+    else:
+        assert run.status == RunStatus.COMPLETED, log_of(run)
     left, there = folders.names()
     assert there == ([] if action is FileAction.DELETE else ["a.old", "b.old"])
     if action is FileAction.COPY:
