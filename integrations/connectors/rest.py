@@ -7,6 +7,7 @@ that comes twice, or leads to another host, ends the reading with a sentence.
 import json
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -22,6 +23,7 @@ from integrations.engine.errors import AdministratorError, DefinitionError, Sour
 from integrations.engine.variables import text_of
 
 PAGES_CAP = 100_000
+EMPTY_CAP = 100
 SAID_CHARS = 200
 BY_NUMBER = frozenset({"page", "offset"})
 
@@ -102,10 +104,19 @@ class RestSource:
         size, at = self._number("page_size", 0), self._number("first", 1 if self._paging == "page" else 0)
         address, before = self._first_address(at, size), b""
         seen: set[str] = set()
+        empty = 0
+        until = time.monotonic() + self._context.seconds
         for page in range(1, PAGES_CAP + 1):
             if address in seen:
                 raise _endless(f"page {page} has the address of an earlier one")
-            seen = seen if self._paging in BY_NUMBER else seen | {address}
+            if self._paging not in BY_NUMBER:
+                seen.add(address)
+            if self._context.rows and time.monotonic() > until:
+                raise TransientError(
+                    f"{self._opened.name} has not given enough rows in {self._context.seconds:.0f} s. Try again, or ask for "
+                    "larger pages.",
+                    code="rest.slow",
+                )
             answer = self._answer(address, credentials, door)
             if answer.body == before:
                 raise _endless(f"page {page} is the same as the one before it")
@@ -114,6 +125,9 @@ class RestSource:
             if records:
                 yield records
                 before = answer.body
+            empty = 0 if records else empty + 1
+            if empty == EMPTY_CAP:
+                raise _endless(f"{EMPTY_CAP} in a row, up to page {page:,}, have no records")
             if self._paging in BY_NUMBER:
                 at += 1 if self._paging == "page" else len(records)
                 address = "" if not records or len(records) < size else self._first_address(at, size)

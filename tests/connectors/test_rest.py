@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -82,7 +83,7 @@ def opened(service: Service, **settings: Any) -> Opened:
 
 
 def source(service: Service, *, auth: dict[str, Any] | None = None, path: str = "orders", **more: Any) -> Any:
-    context = {name: more.pop(name) for name in ("values", "rows") if name in more}
+    context = {name: more.pop(name) for name in ("values", "rows", "seconds") if name in more}
     spec = SourceSpec(kind="rest", options={"path": path, **more})
     return source_kind("rest").open(SourceContext(spec=spec, opened=opened(service, **(auth or {})), **context))
 
@@ -163,6 +164,11 @@ def test_a_preview_fetches_no_more_pages_than_it_shows(service: Service) -> None
             lambda path, query: {"rows": FIVE, "next": "http://elsewhere.test/orders"},
             "is said to be at another host, elsewhere.test. The credentials are not sent there.",
         ),
+        (
+            {"paging": "cursor", "next": "next", "records": "rows"},
+            lambda path, query: {"rows": [], "next": str(int(query.get("cursor", 0)) + 1)},
+            "100 in a row, up to page 100, have no records",
+        ),
         ({}, lambda path, query: {"orders": FIVE}, "is no list of records by itself. Lists stand at orders."),
         ({"records": "x.y"}, lambda path, query: {"orders": FIVE}, "is no list of records at “x.y”."),
         ({}, lambda path, query: (200, b"<html>", {}), "Page 1 of the answer is no JSON"),
@@ -196,6 +202,18 @@ def test_a_refusal_says_who_can_help(service: Service, status: int, kind: type[W
 
     with pytest.raises(kind, match=f"Shop answered {status}"):
         ids(source(service))
+
+
+def test_all_pages_of_a_preview_together_may_take_its_seconds(service: Service) -> None:
+    def slowly(path: str, query: dict[str, str]) -> Any:
+        time.sleep(0.1)
+        return [{"id": query["page"]}]
+
+    service.reply = slowly
+
+    with pytest.raises(TransientError, match="Shop has not given enough rows in 1 s"):
+        ids(source(service, paging="page", rows=1_000, seconds=1))
+    assert len(service.asked) < 20
 
 
 # ---- addresses ------------------------------------------------------------------------------------------------------
