@@ -110,8 +110,20 @@ class _Reader:
                 path = "/".join(self._path)
                 self.seen[path] = self.seen.get(path, 0) + 1
             return
-        named = {f"@{_local(name)}": value for name, value in attributes.items() if not name.startswith("xmlns")}
-        self._open.append((dict(named), []))
+        named: dict[str, Any] = {}
+        for attribute, value in attributes.items():
+            if attribute == "xmlns" or attribute.startswith("xmlns:"):
+                continue
+            name = f"@{_local(attribute)}"
+            if name in named:
+                raise SourceError(
+                    f"The element {_local(tag)} at line {self._parser.CurrentLineNumber} of “{self._name}” has two values "
+                    f"named “{name}”.",
+                    code="source.duplicate_name",
+                    where=Where(line=self._parser.CurrentLineNumber),
+                )
+            named[name] = value
+        self._open.append((named, []))
 
     def _text(self, text: str) -> None:
         if self._open:

@@ -195,6 +195,11 @@ OTHER_FILE = '<!DOCTYPE r [<!ENTITY f SYSTEM "file:///etc/passwd">]><r><order><x
     [
         (LAUGHS, "order", "declares a document type (DOCTYPE), which is not read"),
         (OTHER_FILE, "order", "declares a document type"),
+        (
+            '<r xmlns:a="a" xmlns:b="b"><order a:id="1" b:id="2"/></r>',
+            "order",
+            "The element order at line 1 of “orders.xml” has two values named “@id”.",
+        ),
         ('<!DOCTYPE r SYSTEM "http://127.0.0.1/r.dtd"><r><order/></r>', "order", "declares a document type"),
         ("<r><order><x>&nope;</x></order></r>", "order", "is no sound XML at line 1: undefined entity"),
         ("<r><order><x>1</order></r>", "order", "is no sound XML at line 1: mismatched tag"),
