@@ -237,6 +237,8 @@ FILE_UPLOAD_HANDLERS = ["integrations.web.uploads.BoundedUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = str(DATA_DIR)
 # A grid may have two thousand rows of a dozen cells; how much a form may hold together is bounded in bytes.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 25_000
+# Django draws each control, option and attribute by a template; large pages of the editor took seconds that way.
+FORM_RENDERER = "integrations.forms.rendering.Controls"
 UPLOAD_LIMIT_BYTES = env_number("UPLOAD_LIMIT_BYTES", 1_048_576)
 # Roots that folder sources and SQLite files may lie in; a root may be a single file, as the Demo company's is.
 # Called with the first Owner: accounts lies below the room that makes the Demo company.
