@@ -1,15 +1,15 @@
 """What a plan would do with the first rows of its source: the same stages as a run, up to the door of the destination."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from integrations.engine.batch import Bucket, Document, MappedBatch, Problem, Row, RowBatch
+from integrations.engine.batch import Bucket, MappedBatch, Problem, Row, RowBatch
 from integrations.engine.group import documents
 from integrations.engine.inputs import Inputs
 from integrations.engine.mapping import Mapper, joined
-from integrations.engine.order import order_of
+from integrations.engine.order import Order, order_of
 from integrations.engine.plan import Plan
 from integrations.engine.ports import Scripts, Source
 from integrations.engine.survey import survey
@@ -45,18 +45,30 @@ class Preview:
     columns: tuple[str, ...]
     rows: Sequence[Row]
     documents: Sequence[PreviewDocument]
+    total: int
+    """How many documents the first rows make, whether all of them were computed or one."""
 
 
 def preview(
-    plan: Plan, source: Source, scripts: Scripts | None, *, inputs: Inputs | None = None, rows: int = 50
+    plan: Plan,
+    source: Source,
+    scripts: Scripts | None,
+    *,
+    inputs: Inputs | None = None,
+    rows: int = 50,
+    only: int | None = None,
 ) -> Preview:
-    """Compute what the first `rows` rows would become. Raises what a run would fail with before it sends."""
+    """Compute what the first `rows` rows would become, or of their documents the one numbered `only` (or the last).
+
+    Raises what a run would fail with before it sends.
+    """
     sample = _FirstRows(source, rows)
     seen = survey(plan, sample)
     blank = [""] * len(plan.additional)
-    found = list(documents(plan, sample, seen))
+    every = list(documents(plan, sample, seen))
+    found = every if only is None else every[: max(only, 1)][-1:]
     mapper = Mapper(plan, seen.columns, scripts, inputs)
-    step = 1 if order_of(plan).map_singly else max(len(found), 1)
+    step = 1 if _order(plan).map_singly else max(len(found), 1)
     batch = joined([mapper.map(found[at : at + step]) for at in range(0, max(len(found), 1), step)])
     wide = {
         number: row
@@ -67,36 +79,53 @@ def preview(
     return Preview(
         columns=(*seen.columns, *plan.additional_names),
         rows=[wide.get(number) or [*row, *blank] for number, row in read],
-        documents=[_shown(plan, batch, index, document) for index, document in enumerate(found)],
+        documents=_shown(plan, batch),
+        total=len(every),
     )
 
 
-def _shown(plan: Plan, batch: MappedBatch, index: int, document: Document) -> PreviewDocument:
-    return PreviewDocument(
-        number=document.number,
-        key=document.key,
-        rows=document.rows,
-        full_rows=document.full_rows,
-        row_numbers=document.row_numbers,
-        problem=batch.problems.get(index),
-        restricted=batch.verdicts[index] is Bucket.RESTRICTED,
-        lines=[_records(plan, batch, line, index) for line in range(len(plan.lines))],
-    )
+def stands_alone(plan: Plan) -> bool:
+    """Say whether a line of a document comes out the same whatever the lines and documents before it did."""
+    return not _order(plan).writes_before_sending
 
 
-def _records(plan: Plan, batch: MappedBatch, line: int, index: int) -> list[PreviewRecord]:
-    spec = plan.lines[line]
-    targets = [item.target for item in spec.fields]
-    if index in batch.problems:
-        return [PreviewRecord(values=p["values"]) for p in batch.parts.get(index, ()) if p["line"] == spec.name]
-    records = batch.lines[line]
-    sent = [
-        PreviewRecord(values=dict(zip(targets, record, strict=True)))
-        for record, owner in zip(records.records, records.owners, strict=True)
-        if owner == index
+def _order(plan: Plan) -> Order:
+    """No task does anything here, so that none stands between documents."""
+    return order_of(replace(plan, tasks=()))
+
+
+def _shown(plan: Plan, batch: MappedBatch) -> list[PreviewDocument]:
+    lines = [_records(plan, batch, line) for line in range(len(plan.lines))]
+    return [
+        PreviewDocument(
+            number=document.number,
+            key=document.key,
+            rows=document.rows,
+            full_rows=document.full_rows,
+            row_numbers=document.row_numbers,
+            problem=batch.problems.get(index),
+            restricted=batch.verdicts[index] is Bucket.RESTRICTED,
+            lines=[records[index] for records in lines],
+        )
+        for index, document in enumerate(batch.documents)
     ]
-    left_out = batch.documents[index].rows[: 1 if spec.grouped else None]
-    return sent + [PreviewRecord(restricted=True) for _ in range(len(left_out) - len(sent))]
+
+
+def _records(plan: Plan, batch: MappedBatch, line: int) -> list[list[PreviewRecord]]:
+    """Give the records of a line for each document: those that are sent, then those that are left out."""
+    spec, mapped = plan.lines[line], batch.lines[line]
+    targets = [item.target for item in spec.fields]
+    shown: list[list[PreviewRecord]] = [[] for _ in batch.documents]
+    for record, owner in zip(mapped.records, mapped.owners, strict=True):
+        shown[owner].append(PreviewRecord(values=dict(zip(targets, record, strict=True))))
+    for index, document in enumerate(batch.documents):
+        if index in batch.problems:
+            parts = batch.parts.get(index, ())
+            shown[index] = [PreviewRecord(values=part["values"]) for part in parts if part["line"] == spec.name]
+        else:
+            left_out = len(document.rows[: 1 if spec.grouped else None]) - len(shown[index])
+            shown[index] += [PreviewRecord(restricted=True)] * left_out
+    return shown
 
 
 class _FirstRows:

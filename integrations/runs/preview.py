@@ -21,7 +21,7 @@ from integrations.engine.errors import DefinitionError, SourceError, WaybillErro
 from integrations.engine.inputs import Inputs
 from integrations.engine.plan import ColumnType, DestinationSpec, FieldMap, Plan, SourceSpec
 from integrations.engine.ports import Source
-from integrations.engine.preview import Preview, preview
+from integrations.engine.preview import Preview, preview, stands_alone
 from integrations.engine.secure import masked
 from integrations.engine.variables import Variables
 from integrations.models import Process, StoredFile
@@ -42,11 +42,14 @@ SECONDS = 10.0
 SAMPLE_LIMIT_BYTES = 64 * 1024 * 1024
 
 
-def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
-    """Compute what the first rows of the sample would become under `plan`. Raises `WaybillError` with the reason."""
-    plan = _begun(plan)
+def preview_of(process: Process, plan: Plan, *, rows: int = ROWS, only: int | None = None) -> Preview:
+    """Compute what the first rows of the sample would become under `plan`: all documents, or the one numbered `only`.
+
+    Raises `WaybillError` with the reason.
+    """
     values = values_of(process, plan)
     check_names(plan, values)
+    plan = _begun(plan)
     with (
         closing(open_lookups(plan, seconds=SECONDS, attempts=1, draft=True)) as lookups,
         sample_source(process, plan.source) as source,
@@ -59,22 +62,32 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS) -> Preview:
             lookups=lookups,
         )
         if not plan.has_scripts:
-            return preview(plan, source, None, inputs=inputs, rows=rows)
+            return preview(plan, source, None, inputs=inputs, rows=rows, only=only)
         scripts = open_scripts(plan, source.columns, variables=inputs.variables, facts=trial_facts(process))
         try:
-            return preview(plan, source, scripts, inputs=inputs, rows=rows)
+            return preview(plan, source, scripts, inputs=inputs, rows=rows, only=only)
         finally:
             scripts.close()
 
 
 def _begun(plan: Plan) -> Plan:
-    """Leave out calculations that nothing is written in yet: a draft has them, and no run comes so far."""
+    """Leave out calculations that nothing is written in yet: a draft has them, and no run comes so far. Nor is a task done."""
 
     def is_begun(item: FieldMap) -> bool:
         return item.column_type is not ColumnType.CALCULATION or bool(item.value.strip())
 
     lines = (replace(line, fields=tuple(filter(is_begun, line.fields))) for line in plan.lines)
-    return replace(plan, lines=tuple(lines))
+    return replace(plan, lines=tuple(lines), tasks=())
+
+
+def line_preview(process: Process, plan: Plan, line: int, number: int) -> Preview:
+    """Compute what the lines of document `number` of the sample would send, and no more than line `line` (from 1) asks for.
+
+    Raises `WaybillError` with the reason.
+    """
+    if not stands_alone(plan):
+        return preview_of(process, plan)
+    return preview_of(process, replace(plan, lines=(plan.lines[line - 1],)), only=number)
 
 
 def columns_of(process: Process, spec: SourceSpec) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from integrations.engine.errors import WaybillError
 from integrations.engine.plan import Plan
 from integrations.engine.preview import Preview, PreviewDocument
 from integrations.models import Process
-from integrations.runs.preview import preview_of
+from integrations.runs.preview import line_preview
 from integrations.runs.trial import sample_of_tasks
 
 
@@ -50,7 +50,8 @@ class ShownRecord:
     """A record that a line would send, or would leave out."""
 
     key: str
-    cells: Sequence[Cell]
+    values: Sequence[Any]
+    """By target; None where there is no value."""
     restricted: bool
     is_sent: bool
 
@@ -72,18 +73,18 @@ def line_sample(process: Process, plan: Plan, line: int, number: int) -> LineSam
     if not plan.source.columns:
         return LineSample(reason="The live sample appears once the source has a sample file.")
     try:
-        seen = preview_of(process, plan)
+        seen = line_preview(process, plan, line, number)
     except WaybillError as error:
         return LineSample(reason=error.sentence)
     if not seen.documents:
         return LineSample(reason="The sample holds no row.")
-    number = max(1, min(number, len(seen.documents)))
-    document = seen.documents[number - 1]
+    number = max(1, min(number, seen.total))
+    document = next(item for item in seen.documents if item.number == number)
     problem = document.problem.sentence if document.problem else ""
-    records = document.lines[line - 1] if document.lines else []
+    records = document.lines[min(line, len(document.lines)) - 1] if document.lines else []
     values: Mapping[str, Any] = records[0].values if records else {}
     cells = {item.target: _cell(values.get(item.target), problem) for item in plan.lines[line - 1].fields}
-    return LineSample(number=number, documents=len(seen.documents), key=document.key, cells=cells)
+    return LineSample(number=number, documents=seen.total, key=document.key, cells=cells)
 
 
 def additional_sample(process: Process, plan: Plan, number: int) -> LineSample:
@@ -153,7 +154,7 @@ def shown_lines(plan: Plan, seen: Preview) -> list[ShownLine]:
         records = [
             ShownRecord(
                 key=document.key,
-                cells=[_cell(record.values.get(target)) for target in targets],
+                values=list(map(record.values.get, targets)),
                 restricted=record.restricted,
                 is_sent=not record.restricted and document.problem is None,
             )

@@ -1,5 +1,6 @@
 """Filters and tags for figures, times, badges and icons."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from django import forms, template
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 
 from integrations.models import Run, RunStatus
@@ -117,6 +118,21 @@ def relative(moment: datetime) -> str:
     steps = ((60, 1, "s"), (3_600, 60, "min"), (86_400, 3_600, "h"), (7 * 86_400, 86_400, "d"))
     words = next(f"{size // unit:.0f} {name}" for limit, unit, name in steps if size < limit)
     return f"{words} ago" if seconds > 0 else f"in {words}"
+
+
+@register.filter
+def text_cells(texts: Iterable[str]) -> SafeString:
+    """Draw the texts of a source row as its cells."""
+    return SafeString("".join(f'<td class="mono">{escape(text)}</td>' for text in texts))
+
+
+@register.filter
+def value_cells(values: Iterable[Any], tone: str = "") -> SafeString:
+    """Draw the values of a record as cells of its row: there may be tens of thousands on a page."""
+    begins = f'<td class="mono{tone}">'
+    words = {None: '<span class="soft">no value</span>', "": '<span class="soft">blank</span>'}
+    drawn = (words[value] if value is None or value == "" else escape(str(value)) for value in values)
+    return SafeString("".join(f"{begins}{value}</td>" for value in drawn))
 
 
 @register.filter

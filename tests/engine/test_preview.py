@@ -1,14 +1,16 @@
 """A preview is computed by the stages of a run: it says what the run then sends, no more and no less."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations.engine.batch import Bucket
 from integrations.engine.plan import Aggregate, Column, ColumnType, FieldMap, Line, Plan, SourceSpec, ValueType
 from integrations.engine.ports import Fault
-from integrations.engine.preview import Preview, preview
+from integrations.engine.preview import Preview, preview, stands_alone
 from tests.engine.fakes import Functions, Ledger, Rows, World, customers, run
 
 COLUMNS = ("Number", "Item", "Amount")
@@ -121,3 +123,29 @@ def test_a_preview_reads_no_further_than_it_shows() -> None:
     seen = preview(orders(), source, Answers(), rows=10)
     assert len(seen.documents) == len(seen.rows) == 10
     assert read <= 3 * 14, "each of its passes ends with the batch that holds the last row"
+
+
+def test_one_document_alone_is_what_it_is_among_all() -> None:
+    listed = [["A", "x", "1"], ["B", "out", "2"], ["C", "bad", "3"], ["A", "y", "much"]]
+    seen = preview(orders(), Rows(COLUMNS, listed), Answers())
+
+    for number, document in enumerate(seen.documents, start=1):
+        alone = preview(orders(), Rows(COLUMNS, listed), Answers(), only=number)
+        assert (alone.documents, alone.total) == ([document], seen.total)
+    assert preview(orders(), Rows(COLUMNS, listed), Answers(), only=99).documents == [seen.documents[-1]]
+
+
+@pytest.mark.parametrize(
+    ("restriction", "alone"),
+    [
+        ("", True),
+        ("return this.GBL_LAST !== this._Item;", True),
+        ("this.GBL_LAST = this._Item; return true;", False),
+        ("return look(this);", False),
+    ],
+)
+def test_a_line_stands_alone_while_no_script_may_write_a_variable(restriction: str, alone: bool) -> None:
+    plan = orders()
+    header = replace(plan.lines[0], restriction=restriction)
+
+    assert stands_alone(replace(plan, lines=(header, plan.lines[1]))) is alone
