@@ -1,10 +1,12 @@
 """What a designer may say of one line: grouping, mapping, restriction."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.functional import cached_property
 
 from integrations.connectors.spec import TargetField
 from integrations.engine.plan import (
@@ -23,9 +25,9 @@ from integrations.engine.plan import (
     Translation,
     ValueType,
 )
-from integrations.forms.plain import Code, PlainForm, WholeNumber
-from integrations.forms.problems import folded
-from integrations.forms.process import TYPES, choice
+from integrations.forms.plain import Code, PlainForm, WholeNumber, spoken
+from integrations.forms.problems import folded, nearest
+from integrations.forms.process import TYPES
 from integrations.scripting.check import mended
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ DAYS = [
     (DayOfMonth.LAST.value, "last day of that month"),
 ]
 MOST_MOVED = 100_000
-OF_START, OF_COLUMN = "start", "column:"
+OF_START, OF_COLUMN = "start", "column"
+BASES = [("", "Choose a date"), (OF_START, "Start of the run"), (OF_COLUMN, "A column")]
 NO_MATCH = [
     (NoMatch.ERROR.value, "No match: fail the document"),
     (NoMatch.KEEP.value, "No match: keep the value"),
@@ -69,10 +72,17 @@ VALUE_CELLS = {
     ColumnType.CALCULATION: "script",
     ColumnType.GLOBAL_VARIABLE: "variable",
     ColumnType.TRANSLATION: "column",
-    ColumnType.DATE_CALCULATION: "base",
+    ColumnType.DATE_CALCULATION: "dated",
     ColumnType.LIST_OPTION: "option",
 }
 """The cell of the grid that holds the value of each column type; a lookup has a page of its own."""
+NAMED: Mapping[str, Sequence[str]] = {
+    ColumnType.SOURCE_COLUMN: ("column",),
+    ColumnType.GLOBAL_VARIABLE: ("variable",),
+    ColumnType.TRANSLATION: ("column", "table"),
+    ColumnType.DATE_CALCULATION: ("dated",),
+}
+"""The cells of each column type that name something there has to be."""
 SPARE_FIELDS = 3
 
 
@@ -145,78 +155,42 @@ class ScriptForm(PlainForm):
 class FieldMapForm(ScriptForm):
     """One row of the mapping grid. Each column type has a value of its own; the others are kept out of the way."""
 
-    target = forms.CharField(max_length=200, required=False, strip=False, widget=forms.HiddenInput)
-    type = forms.ChoiceField(choices=TYPES, required=False, widget=forms.HiddenInput)
+    target = forms.CharField(max_length=200, required=False, strip=False)
+    type = forms.ChoiceField(choices=TYPES, required=False)
     column_type = forms.ChoiceField(choices=COLUMN_TYPES, required=False)
-    column = forms.ChoiceField(required=False)
+    column = forms.CharField(required=False, strip=False)
     constant = forms.CharField(required=False, max_length=4000, strip=False)
-    script = forms.CharField(required=False, max_length=100_000, strip=False, widget=Code(1, kind="cell"))
-    variable = forms.ChoiceField(required=False)
-    table = forms.ChoiceField(required=False)
+    script = forms.CharField(required=False, max_length=100_000, strip=False)
+    variable = forms.CharField(required=False)
+    table = forms.CharField(required=False)
     no_match = forms.ChoiceField(choices=NO_MATCH, required=False)
     default = forms.CharField(required=False, max_length=4000, strip=False)
-    base = forms.ChoiceField(required=False)
+    base = forms.ChoiceField(choices=BASES, required=False)
+    dated = forms.CharField(required=False, strip=False)
     amount = WholeNumber(required=False, label="How many", min_value=-MOST_MOVED, max_value=MOST_MOVED)
     unit = forms.ChoiceField(choices=UNITS, required=False)
     day = forms.ChoiceField(choices=DAYS, required=False)
     option = forms.CharField(required=False, max_length=4000, strip=False)
     choices = forms.CharField(required=False, max_length=20_000, strip=False)
 
-    def __init__(
-        self,
-        *args: Any,
-        columns: Sequence[Column],
-        variables: Sequence[str],
-        tables: Mapping[str, str],
-        line: Line,
-        known: Mapping[str, TargetField],
-        check: Check,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *args: Any, offered: "Offered", **kwargs: Any) -> None:
+        # Hundreds of rows, each with a copy of these fields, would cost more than all the rest of their page.
+        self.base_fields = {}  # type: ignore[misc]  # these are for the class, and here for this row
         super().__init__(*args, **kwargs)
-        self.check, self.line, self.known = check, line, known
-        self.columns = names = [column.name for column in columns]
-        self._offer("column", "Choose a column", {name: name for name in names}, "{} (not in the source)")
-        self._offer("variable", "Choose a variable", {name: name for name in variables}, "{} (no longer exists)")
-        self._offer("table", "Choose a table", tables, "A table that no longer exists")
-        bases = {OF_START: "Start of the run"} | {f"{OF_COLUMN}{name}": name for name in names}
-        self._offer("base", "Choose a date", bases, "A column that is not in the source")
-        self._name_cells()
-        self.speak()
+        self.fields = offered.fields
+        self.offered, self.check = offered, offered.check
 
-    def _offer(self, cell: str, invitation: str, offered: Mapping[str, str], missing: str) -> None:
-        """Give what there is to choose from, and what was chosen even when it is gone."""
-        chosen = self.initial.get(cell)
-        gone = [(chosen, missing.format(chosen))] if chosen and chosen not in offered else []
-        choice(self, cell).choices = [("", invitation), *offered.items(), *gone]
+    def has_changed(self) -> bool:
+        """Every row is read: what it shows may have been saved by someone else meanwhile."""
+        return True
 
-    def _name_cells(self) -> None:
-        target = self.initial.get("target")
-        words = {
-            "column_type": "Column type",
-            "column": "Source column",
-            "constant": "Constant",
-            "script": "Calculation",
-            "variable": "Global variable",
-            "table": "Translation table",
-            "no_match": "What is sent without a match",
-            "default": "Value without a match",
-            "base": "Date to begin with",
-            "amount": "How many days, weeks, months or years are added",
-            "unit": "What is added",
-            "day": "Day of the month",
-            "option": "Option",
-            "choices": "Options to choose from, with semicolons between them,",
-        }
-        for name, label in words.items():
-            self.fields[name].widget.attrs["aria-label"] = f"{label} of {target or 'the added field'}"
-        if not target:
-            self.fields["target"].widget = forms.TextInput(
-                attrs={"aria-label": "Name of the added field", "placeholder": "Add a field"}
-            )
-            self.fields["type"].widget = forms.Select(choices=TYPES, attrs={"aria-label": "Type of the added field"})
-        self.fields["option"].widget.attrs["placeholder"] = "The option that is sent"
-        self.fields["choices"].widget.attrs["placeholder"] = "All options: one; two; three"
+    @cached_property
+    def shown(self) -> dict[str, str]:
+        """What stands in each cell: what was typed, or what is saved."""
+        if self.is_bound:
+            return {name: self.data.get(self.add_prefix(name), "") for name in self.fields}
+        found = ((name, self.initial.get(name)) for name in self.fields)
+        return {name: "" if value is None else str(value) for name, value in found}
 
     def clean_script(self) -> str:
         return self.written(self.cleaned_data["script"])
@@ -225,6 +199,8 @@ class FieldMapForm(ScriptForm):
         given: dict[str, Any] = super().clean() or {}
         if given.get("column_type") and not given.get("target"):
             self.add_error("target", "The added field has no name. Type the name that the destination expects.")
+        for cell, complaint in self._not_offered(given):
+            self.add_error(cell, f"{given.get('target')}: {complaint}")
         if given.get("column_type") == ColumnType.CALCULATION and (
             complaint := self.complaint(given.get("script", ""))
         ):
@@ -236,38 +212,48 @@ class FieldMapForm(ScriptForm):
                 self.add_error("option", f"{given['option']} is no option of {given.get('target')}. Options: {listed}.")
         return given
 
+    def _not_offered(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Complain of names that are not there. One that is saved may stay, though it is gone meanwhile."""
+        offered, saved = self.offered, self.offered.saved.get(given.get("target", ""))
+        for cell in NAMED.get(given.get("column_type", ""), ()):
+            name = given.get(cell, "")
+            there, complaint = offered.choices[cell]
+            if (
+                not name
+                or name in there
+                or (saved and name in (saved.value, saved.translation and saved.translation.table))
+            ):
+                continue
+            near = nearest(name, list(there)) if cell != "table" else ""
+            yield cell, f"{complaint.format(name)} {f'Nearest name: {near}.' if near else 'Choose another one.'}"
+
     def field_map(self) -> FieldMap | None:
         """The row after validation; None when it is not mapped."""
         given = self.cleaned_data
         if not given.get("column_type"):
             return None
-        about = self.known.get(given["target"])
+        about = self.offered.known.get(given["target"])
+        saved = self.offered.saved.get(given["target"])
         column_type = ColumnType(given["column_type"])
         return FieldMap(
             target=given["target"],
             column_type=column_type,
             value=self._value(column_type),
             type=about.type if about else ValueType(given["type"] or ValueType.TEXT),
-            format=next((item.format for item in self.line.fields if item.target == given["target"]), ""),
+            format=saved.format if saved else "",
             required=about.required if about else False,
             translation=self._translation() if column_type is ColumnType.TRANSLATION else None,
             date=self._date() if column_type is ColumnType.DATE_CALCULATION else None,
-            lookup=self._lookup(given["target"]) if column_type is ColumnType.LOOKUP else None,
+            # The lookup as its own page left it.
+            lookup=((saved and saved.lookup) or Lookup()) if column_type is ColumnType.LOOKUP else None,
             choices=options_in(given["choices"]) if column_type is ColumnType.LIST_OPTION else (),
         )
-
-    def _lookup(self, target: str) -> Lookup:
-        """The lookup as its own page left it."""
-        before = (item.lookup for item in self.line.fields if item.target == target)
-        return next(before, None) or Lookup()
 
     def _value(self, column_type: ColumnType) -> str:
         if column_type is ColumnType.LOOKUP:
             return ""
         value: str = self.cleaned_data[VALUE_CELLS[column_type]]
-        if column_type is ColumnType.DATE_CALCULATION:
-            return "" if value == OF_START else value.removeprefix(OF_COLUMN)
-        return value
+        return "" if column_type is ColumnType.DATE_CALCULATION and self.cleaned_data["base"] != OF_COLUMN else value
 
     def _date(self) -> DateCalculation:
         given = self.cleaned_data
@@ -285,12 +271,49 @@ class FieldMapForm(ScriptForm):
         return Translation(table=given["table"], no_match=rule, default=default)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Offered:
+    """What all rows of a grid share: names to choose from, what the target says of its fields, what is saved."""
+
+    columns: Sequence[str]
+    variables: Sequence[str]
+    tables: Mapping[str, str]
+    known: Mapping[str, TargetField]
+    keys: Collection[str]
+    saved: Mapping[str, FieldMap]
+    """What is mapped, by target."""
+    check: Check
+    fields: dict[str, forms.Field] = field(default_factory=lambda: spoken(deepcopy(FieldMapForm.base_fields)))
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Which of the line's fields (from 1) a target is."""
+        return {target: at for at, target in enumerate(self.saved, start=1)}
+
+    @cached_property
+    def choices(self) -> Mapping[str, tuple[Collection[str], str]]:
+        """For each cell that names something the names there are, and what is said of one that is not among them."""
+        columns = dict.fromkeys(self.columns), "{} is no column of the source."
+        return {
+            "column": columns,
+            "dated": columns,
+            "variable": (dict.fromkeys(self.variables), "{} is no global variable."),
+            "table": (self.tables, "its translation table no longer exists."),
+        }
+
+
 def options_in(text: str) -> tuple[str, ...]:
     """Read the options of a list as they are typed: with semicolons between them."""
     return tuple(dict.fromkeys(option for part in text.split(";") if (option := part.strip())))
 
 
 class BaseFieldMaps(_FieldMaps):
+    @property
+    def offered(self) -> "Offered":
+        """What its rows share."""
+        offered: Offered = self.form_kwargs["offered"]
+        return offered
+
     def clean(self) -> None:
         """Refuse two rows for one target: the second would silently win."""
         seen: set[str] = set()
@@ -332,16 +355,17 @@ def field_map_forms(
     rows = grid_rows(line, fields)
     if not fields:
         rows += [{} for _ in range(SPARE_FIELDS)]
-    form_kwargs = {
-        "columns": plan.all_columns,
-        "variables": variables,
-        "tables": tables or {},
-        "line": line,
-        "known": {item.name: item for item in fields},
-        "check": check,
-    }
-    formset: BaseFieldMaps = FieldMaps(data, initial=rows, prefix="fields", form_kwargs=form_kwargs)
-    return formset
+    offered = Offered(
+        columns=[column.name for column in plan.all_columns],
+        variables=variables,
+        tables=tables or {},
+        known={item.name: item for item in fields},
+        keys=line.keys,
+        saved={item.target: item for item in line.fields},
+        check=check,
+    )
+    grid: BaseFieldMaps = FieldMaps(data, initial=rows, prefix="fields", form_kwargs={"offered": offered})
+    return grid
 
 
 def grid_rows(line: Line, fields: Sequence[TargetField]) -> list[dict[str, Any]]:
@@ -372,7 +396,7 @@ def _row(about: TargetField, item: FieldMap | None) -> dict[str, Any]:
         how = item.translation
         row |= {"table": how.table, "no_match": how.no_match.value, "default": how.default}
     if item.date:
-        base = OF_START if item.date.of_start else f"{OF_COLUMN}{item.value}" if item.value else ""
+        base = OF_START if item.date.of_start else OF_COLUMN if item.value else ""
         row |= {"base": base, "amount": item.date.amount, "unit": item.date.unit.value, "day": item.date.day.value}
     return row
 

@@ -20,12 +20,7 @@ class PlainForm(forms.Form):
 
     def speak(self) -> None:
         """Give every field its sentences; call it again after adding fields."""
-        for name, field in self.fields.items():
-            label = field.label or name.replace("_", " ").capitalize()
-            field.error_messages["required"] = f"{label} is empty. Fill it in."
-            field.error_messages["invalid_choice"] = f"{label}: the choice is no longer offered. Choose another one."
-            if isinstance(field, forms.CharField):
-                field.error_messages["null_characters_not_allowed"] = f"{label} holds a NUL character. Remove it."
+        spoken(self.fields)
 
     def build_on(self, revision: int) -> None:
         """After another person's save: keep what was typed, and build on the newer state when it is sent again."""
@@ -43,6 +38,17 @@ class PlainForm(forms.Form):
         """Show the form to a person who may look and not change."""
         for field in self.fields.values():
             field.disabled = True
+
+
+def spoken(fields: dict[str, forms.Field]) -> dict[str, forms.Field]:
+    """Give every field its sentences."""
+    for name, field in fields.items():
+        label = field.label or name.replace("_", " ").capitalize()
+        field.error_messages["required"] = f"{label} is empty. Fill it in."
+        field.error_messages["invalid_choice"] = f"{label}: the choice is no longer offered. Choose another one."
+        if isinstance(field, forms.CharField):
+            field.error_messages["null_characters_not_allowed"] = f"{label} holds a NUL character. Remove it."
+    return fields
 
 
 class Tall(forms.Textarea):

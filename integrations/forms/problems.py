@@ -100,18 +100,23 @@ class Surroundings:
 
 def problems_of(plan: Plan, around: Surroundings) -> list[Problem]:
     """Give everything that keeps `plan` from being runnable, in the order of the tabs; empty when it is."""
+    unknown = list(_unknown_variables(plan, around))
+
+    def variables_of(tab: str) -> Iterator[Problem]:
+        return (problem for problem in unknown if problem.tab == tab)
+
     return [
         *_source(plan, around),
-        *_unknown_variables(plan, around, "source"),
+        *variables_of("source"),
         *_target(plan, around),
         *_additional(plan, around),
         *_lines(plan, around),
-        *_unknown_variables(plan, around, "target"),
-        *_unknown_variables(plan, around, "integration"),
+        *variables_of("target"),
+        *variables_of("integration"),
         *_options(plan),
         *_tasks(plan, around),
-        *_unknown_variables(plan, around, "tasks"),
-        *_unknown_variables(plan, around, "variables"),
+        *variables_of("tasks"),
+        *variables_of("variables"),
         *_unsealed(plan, around),
         *_prompts(plan, around),
     ]
@@ -161,8 +166,11 @@ def _columns(plan: Plan, names: Sequence[str]) -> Iterator[Problem]:
     for key in plan.key_fields:
         if key not in names:
             yield Problem(sentence=f"Key field {key} is not a column of the source{_hint(key, names)}.", tab="source")
+    read_as: dict[str, list[ValueType]] = {}
+    for item in plan.fields:
+        read_as.setdefault(item.column, []).append(_read_as(item))
     for column in plan.source.columns:
-        kinds = [column.type, *(_read_as(item) for item in plan.fields if item.column == column.name)]
+        kinds = dict.fromkeys([column.type, *read_as.get(column.name, ())])
         if complaint := next(filter(None, (_format_complaint(kind, column.format) for kind in kinds)), ""):
             yield Problem(sentence=f"Column {column.name}: {complaint}", tab="source")
     yield from _namesakes(plan, [*names, *plan.additional_names])
@@ -396,14 +404,14 @@ def _of_script(script: str, columns: Sequence[str], around: Surroundings, stage:
     return f"line {unknown[0].line}: {unknown[0].sentence}" if unknown else ""
 
 
-def _unknown_variables(plan: Plan, around: Surroundings, tab: str) -> Iterator[Problem]:
+def _unknown_variables(plan: Plan, around: Surroundings) -> Iterator[Problem]:
     for mention in mentions_of(plan):
-        if mention.tab != tab or not mention.acts or mention.name in around.variables:
+        if not mention.acts or mention.name in around.variables:
             continue
         where = mention.words[:1].upper() + mention.words[1:]
         sentence = f"{where} names {mention.name}, which is no global variable"
         hint = _hint(mention.name, sorted(around.variables)) or ". Create it under Global Variables"
-        yield Problem(sentence=f"{sentence}{hint}.", tab=tab, line=mention.line, part=mention.part)
+        yield Problem(sentence=f"{sentence}{hint}.", tab=mention.tab, line=mention.line, part=mention.part)
 
 
 def _unsealed(plan: Plan, around: Surroundings) -> Iterator[Problem]:

@@ -1,7 +1,8 @@
 """What a designer is told of a script while it is written: what the parser says, and names that are not there."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 
 from integrations.engine.plan import DOCUMENT_STAGES, Stage
 from integrations.engine.variables import NAME
@@ -38,12 +39,18 @@ def unknown_columns(script: str, columns: Sequence[str], *, stage: Stage | None 
             Complaint(line, f"{written}: at this stage there is no document to look at.", Severity.WARNING)
             for line, written in looked
         ]
-    tokens = dict.fromkeys(token(column) for column in columns) if looked else {}
+    tokens = _tokens(tuple(columns)) if looked else {}
     return [
         Complaint(line, f"{written} is no column of the source{_nearest(written, _members(tokens))}.", Severity.WARNING)
         for line, written in looked
         if (name := written.removeprefix("this.")) not in tokens and not _is_raw(name, columns, tokens)
     ]
+
+
+# Hundreds of scripts of one draft are judged by the same columns.
+@lru_cache(maxsize=8)
+def _tokens(columns: tuple[str, ...]) -> Mapping[str, None]:
+    return dict.fromkeys(map(token, columns))
 
 
 def _is_everywhere(written: str) -> bool:

@@ -79,6 +79,14 @@ class Process(CompanyOwned):
     @property
     def drafted(self) -> Plan:
         """The draft as a plan, complete or not."""
+        # A page asks a dozen times. Another draft is another object: nobody changes one in place.
+        if self._read is None or self._read[0] is not self.draft or self._read[1] != self.name:
+            self._read = self.draft, self.name, self._draft_as_plan()
+        return self._read[2]
+
+    _read: tuple[Any, str, Plan] | None = None
+
+    def _draft_as_plan(self) -> Plan:
         if not self.draft:
             return Plan(
                 process=self.name, source=SourceSpec(kind=""), destination=DestinationSpec(kind="", connection="")

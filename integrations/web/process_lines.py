@@ -1,13 +1,16 @@
 """The Integration tab: per line its source grouping, mapping and restriction."""
 
+from collections import Counter
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.text import slugify
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.http import Request
@@ -16,6 +19,12 @@ from accounts.policy import requires
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import FieldMap, Line, Plan
 from integrations.forms.mapping import (
+    BASES,
+    COLUMN_TYPES,
+    DAYS,
+    MOST_MOVED,
+    NO_MATCH,
+    UNITS,
     BaseFieldMaps,
     FieldMapForm,
     GroupingForm,
@@ -25,6 +34,7 @@ from integrations.forms.mapping import (
     matched_by_name,
 )
 from integrations.forms.problems import nearest
+from integrations.forms.process import TYPES
 from integrations.forms.surroundings import destination_choices, first_complaint, targets_of, warnings
 from integrations.models import GlobalVariable, Process, TranslationTable
 from integrations.runs.trial import try_restriction
@@ -190,36 +200,71 @@ def sample_number(request: Request) -> int:
 def rows_of(
     grid: BaseFieldMaps, sample: LineSample, *, mapped: str = "Mapped", more: str = "Add fields"
 ) -> list[dict[str, Any]]:
-    """Pair each row of the grid with its sample and name the group that begins with it."""
+    """Give what each row of the grid shows, with its sample, and the title of the group that begins with it."""
     titles = {"missing": "Required, not mapped", "mapped": mapped, "rest": "Optional, not mapped", "": more}
     groups = [item.initial.get("group", "") for item in grid.forms]
+    counts, begun = Counter(groups), set[str]()
     rows = []
-    for index, item in enumerate(grid.forms):
-        group = groups[index]
-        begins = index == 0 or groups[index - 1] != group
+    for at, (item, group) in enumerate(zip(grid.forms, groups, strict=True)):
+        offered, target = item.offered, item.shown["target"]
+        kind = item.shown["column_type"]
         rows.append(
             {
-                "form": item,
-                "about": item.known.get(item["target"].value() or ""),
-                "key": item["target"].value() in item.line.keys,
-                "title": titles[group] if begins else "",
-                "count": groups.count(group),
+                "at": at,
+                "is_bad": bool(item.errors),
+                "shown": item.shown,
+                # Nothing but the added fields is named by whoever maps.
+                "target": item.initial.get("target") or "",
+                "of": item.initial.get("target") or "the added field",
+                "kind": kind,
+                "kinds": _choices_html(tuple(COLUMN_TYPES), kind),
+                "about": offered.known.get(target),
+                "key": target in offered.keys,
+                "title": "" if group in begun else titles[group],
+                "count": counts[group],
                 "sample": _cell_of(item, sample),
                 "group": group,
-                "nearest": nearest(item["target"].value() or "", item.columns) if group == "missing" else "",
-                "place": next(
-                    (at for at, f in enumerate(item.line.fields, 1) if f.target == item.initial.get("target")), 0
-                ),
-                "slug": slugify(f"sample-{index}"),
+                "nearest": nearest(target, offered.columns) if group == "missing" else "",
+                "place": offered.places.get(target, 0),
+                "lookup": item.initial.get("lookup"),
             }
         )
+        begun.add(group)
     return rows
+
+
+def cells_of(grid: BaseFieldMaps) -> dict[str, Any]:
+    """What the cells of a grid offer to choose from: once for the page, not once a row."""
+    offered = grid.offered
+    return {
+        "columns": offered.columns,
+        "variables": offered.variables,
+        "tables": offered.tables.items(),
+        "known_tables": offered.tables,
+        "no_match": NO_MATCH,
+        "bases": BASES,
+        "units": UNITS,
+        "days": DAYS,
+        "types": TYPES,
+        "kinds": [kind for kind, _ in COLUMN_TYPES if kind],
+        "most": str(MOST_MOVED),
+    }
+
+
+# The same few choices stand in each of hundreds of rows.
+@lru_cache(maxsize=64)
+def _choices_html(choices: tuple[tuple[str, str], ...], chosen: str) -> SafeString:
+    return format_html_join(
+        "",
+        '<option value="{}"{}>{}</option>',
+        ((key, mark_safe(" selected") if key == chosen else "", words) for key, words in choices),
+    )
 
 
 def _cell_of(item: FieldMapForm, sample: LineSample) -> Cell | None:
     if item.is_bound and item.errors:
         return Cell(problem=str(next(iter(item.errors.values()))[0]))
-    return sample.cells.get(item["target"].value() or "")
+    return sample.cells.get(item.shown["target"])
 
 
 def _mapping_page(
@@ -234,7 +279,7 @@ def _mapping_page(
     **more: Any,
 ) -> HttpResponse:
     sample = sample_of(process, plan, number, request)
-    more |= {"names": code_names(process), "sample": sample, "rows": rows_of(grid, sample)}
+    more |= {"names": code_names(process), "sample": sample, "rows": rows_of(grid, sample), "cells": cells_of(grid)}
     more |= _addresses(process, number)
     context = line_frame(request, process, number, "mapping", form=form, grid=grid, **more)
     return respond(request, "mapping", context, status)

@@ -22,6 +22,33 @@ function fromExcel(text) {
   return rows;
 }
 
+// What a control lets one choose from, by the words people read; null where anything may be typed.
+const choicesOf = new WeakMap();
+
+function choices(control) {
+  if (control.tagName === "SELECT") return new Map([...control.options].map(({ text, value }) => [value ? text.trim().toLowerCase() : "", value]));
+  if (!control.list) return null;
+  if (!choicesOf.has(control.list)) {
+    const names = [...control.list.options].map(({ value }) => [value.trim().toLowerCase(), value]);
+    choicesOf.set(control.list, new Map([["", ""], ...names.reverse()]));
+  }
+  return choicesOf.get(control.list);
+}
+
+// A row has the cells of the type it came with. Another type's cells are made when it is chosen.
+function complete(row, kind) {
+  const offered = document.querySelector(`template[data-cells="${kind}"]`);
+  const place = row.querySelector(".value");
+  for (const cell of offered?.content.children ?? []) {
+    if (place.querySelector(`:scope > .${cell.className}`)) continue;
+    const made = document.importNode(cell, true);
+    for (const { attributes } of made.querySelectorAll("[name]")) {
+      for (const item of attributes) item.value = item.value.replace("__at__", row.dataset.at).replace("__of__", () => row.dataset.of);
+    }
+    place.append(made);
+  }
+}
+
 class Grid {
   constructor(table) {
     this.table = table;
@@ -38,6 +65,9 @@ class Grid {
       if (isTrusted && target.tagName !== "SELECT") this.edit(target);
     });
     table.addEventListener("change", (event) => this.remember(event));
+    table.addEventListener("input", ({ target }) => {
+      if (target.matches(".kind select")) complete(target.closest("tr"), target.value);
+    });
     table.addEventListener("pointerdown", (event) => this.point(event));
     for (const move of ["copy", "cut", "paste"]) table.addEventListener(move, (event) => this.clip(event));
     this.handle.addEventListener("pointerdown", (event) => this.pull(event));
@@ -121,13 +151,13 @@ class Grid {
     const before = control.value;
     let after = text;
     if (control.disabled) return false;
-    if (control.tagName === "SELECT") {
-      const wanted = text.trim().toLowerCase();
-      const option = [...control.options].find(({ text, value }) => (value ? text.trim().toLowerCase() : "") === wanted);
-      if (!option) return false;
-      after = option.value;
+    const offered = choices(control);
+    if (offered) {
+      after = offered.get(text.trim().toLowerCase());
+      if (after === undefined) return false;
     }
     control.value = after;
+    if (control.matches(".kind select")) complete(control.closest("tr"), after);
     if (control.value !== before) changes.push({ control, before, after: control.value });
     return true;
   }
@@ -316,7 +346,7 @@ function siftFields() {
   const words = sift.value.trim().toLowerCase();
   const only = pills.filter((pill) => pill.getAttribute("aria-pressed") === "true").map((pill) => lacks[pill.dataset.only]);
   for (const row of fields) {
-    const names = `${row.dataset.field} ${row.querySelector(".of-column select")?.value}`.toLowerCase();
+    const names = `${row.dataset.field} ${row.querySelector(".of-column input")?.value ?? ""}`.toLowerCase();
     row.hidden = !names.includes(words) || only.some((fits) => !fits(row));
   }
   for (const pill of pills) pill.querySelector("span").textContent = fields.filter(lacks[pill.dataset.only]).length;

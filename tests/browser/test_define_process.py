@@ -102,6 +102,11 @@ def test_the_grid_is_filled_with_the_keyboard_alone(
     expect(page.get_by_label("Column type of name")).to_be_focused()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_label("Source column of name")).to_be_focused()
+    page.keyboard.type("Nmae")
+    page.keyboard.press("Enter")
+    sample = page.get_by_role("row", name="name").locator(".sample")
+    expect(sample).to_have_text("name: Nmae is no column of the source. Nearest name: Name.")
+    page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowUp")
 

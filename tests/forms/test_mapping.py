@@ -77,7 +77,14 @@ def test_each_column_type_takes_its_own_value_and_the_type_of_the_target() -> No
             "no_match": "default",
             "default": " pc",
         },
-        {"target": "due", "type": "date", "column_type": "date_calculation", "base": "column:Name", "amount": "-3"},
+        {
+            "target": "due",
+            "type": "date",
+            "column_type": "date_calculation",
+            "base": "column",
+            "dated": "Name",
+            "amount": "-3",
+        },
         {
             "target": "end",
             "type": "date",
@@ -144,14 +151,21 @@ def test_a_translated_field_shows_its_column_its_table_and_its_rule() -> None:
     }
 
 
-@pytest.mark.parametrize(("of_start", "value", "base"), [(True, "", "start"), (False, "Name", "column:Name")])
+@pytest.mark.parametrize(("of_start", "value", "base"), [(True, "", "start"), (False, "Name", "column")])
 def test_a_calculated_date_shows_where_it_begins_and_counts_as_mapped(of_start: bool, value: str, base: str) -> None:
     how = DateCalculation(of_start=of_start, amount=-3, unit=DateUnit.WEEKS, day=DayOfMonth.FIRST)
     item = FieldMap(target="name", column_type=ColumnType.DATE_CALCULATION, value=value, date=how)
 
     (row,) = (row for row in grid_rows(Line(name="L", target="t", fields=(item,)), FIELDS) if row["target"] == "name")
 
-    assert [row[name] for name in ("base", "amount", "unit", "day", "group")] == [base, -3, "weeks", "first", "mapped"]
+    assert [row[name] for name in ("base", "dated", "amount", "unit", "day", "group")] == [
+        base,
+        value,
+        -3,
+        "weeks",
+        "first",
+        "mapped",
+    ]
 
 
 @pytest.mark.parametrize("amount", ["x", "1.5", "100001"])
@@ -162,14 +176,50 @@ def test_an_amount_that_is_none_is_refused(amount: str) -> None:
     assert not field_map_forms(plan, plan.lines[0], FIELDS, fine, posted(row)).is_valid()
 
 
-def test_a_variable_that_is_gone_stays_chosen_until_another_one_is() -> None:
+def test_what_is_saved_may_stay_though_it_is_gone_meanwhile() -> None:
     gone = FieldMap(target="name", column_type=ColumnType.GLOBAL_VARIABLE, value="GBL_GONE")
+    row = {"target": "name", "column_type": "global_variable", "variable": "GBL_GONE"}
 
-    grid = field_map_forms(customers(), Line(name="L", target="t", fields=(gone,)), FIELDS, fine)
+    grid = field_map_forms(customers(), Line(name="L", target="t", fields=(gone,)), FIELDS, fine, posted(row))
 
-    (row,) = (form for form in grid.forms if form.initial["target"] == "name")
-    assert ("GBL_GONE", "GBL_GONE (no longer exists)") in row.fields["variable"].choices
-    assert row.initial["group"] == "mapped"
+    assert grid.is_valid() and [item.value for item in grid.field_maps()] == ["GBL_GONE"]
+
+
+NOT_THERE = [
+    (
+        {"column_type": "source_column", "column": "Nmae"},
+        "name: Nmae is no column of the source. Nearest name: Name.",
+    ),
+    (
+        {"column_type": "date_calculation", "base": "column", "dated": "zzz"},
+        "name: zzz is no column of the source. Choose another one.",
+    ),
+    (
+        {"column_type": "global_variable", "variable": "GBL_REGOIN"},
+        "name: GBL_REGOIN is no global variable. Nearest name: GBL_REGION.",
+    ),
+    (
+        {"column_type": "translation", "column": "Name", "table": TABLE},
+        "name: its translation table no longer exists. Choose another one.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("cells", "sentence"), NOT_THERE)
+def test_a_name_that_is_not_there_is_refused_with_the_nearest(cells: dict[str, str], sentence: str) -> None:
+    plan = customers()
+    data = posted({"target": "name", **cells})
+
+    grid = field_map_forms(plan, Line(name="L", target="t"), FIELDS, fine, data, variables=("GBL_REGION",))
+
+    assert [str(error) for errors in grid.forms[0].errors.values() for error in errors] == [sentence]
+
+
+def test_a_name_that_its_column_type_does_not_use_is_not_judged() -> None:
+    plan = customers()
+    row = {"target": "name", "column_type": "constant", "constant": "x", "column": "left over"}
+
+    assert field_map_forms(plan, plan.lines[0], FIELDS, fine, posted(row)).is_valid()
 
 
 def test_a_row_that_is_not_mapped_is_left_out_even_when_incomplete() -> None:

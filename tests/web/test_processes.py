@@ -180,7 +180,7 @@ def test_lines_are_added_moved_and_removed(client: Client, with_line: Process) -
 def test_the_grid_lists_required_targets_first_and_shows_the_engines_sample(client: Client, with_line: Process) -> None:
     url = reverse("process-mapping", args=[with_line.public_id, 1])
     before = client.get(url).context["rows"]
-    assert [(row["form"]["target"].value(), row["group"]) for row in before][:2] == [
+    assert [(row["shown"]["target"], row["group"]) for row in before][:2] == [
         ("customer_number", "missing"),
         ("name", "missing"),
     ]
@@ -188,7 +188,7 @@ def test_the_grid_lists_required_targets_first_and_shows_the_engines_sample(clie
     response = save(client, with_line, "mapping", line=1, do="match")
 
     assert "customer_number, name, amount" in said(response)
-    cells = {row["form"]["target"].value(): row["sample"] for row in response.context["rows"] if row["sample"]}
+    cells = {row["shown"]["target"]: row["sample"] for row in response.context["rows"] if row["sample"]}
     assert cells["customer_number"].text == "00123"
     assert cells["name"].text == "Köhler & Söhne"
 
@@ -203,7 +203,7 @@ def test_the_nearest_column_is_taken_by_one_press(client: Client, with_line: Pro
 def test_a_constant_and_a_calculation_are_mapped_and_computed(client: Client, with_line: Process) -> None:
     save(client, with_line, "mapping", line=1, do="match")
     shown = client.get(reverse("process-mapping", args=[with_line.public_id, 1])).context["rows"]
-    at = {row["form"]["target"].value(): index for index, row in enumerate(shown)}
+    at = {row["shown"]["target"]: index for index, row in enumerate(shown)}
 
     response = save(
         client,
@@ -220,7 +220,7 @@ def test_a_constant_and_a_calculation_are_mapped_and_computed(client: Client, wi
 
     fields = {item.target: item for item in draft(with_line).lines[0].fields}
     assert (fields["note"].column_type, fields["note"].value) == (ColumnType.CONSTANT, "web")
-    cells = {row["form"]["target"].value(): row["sample"] for row in response.context["rows"] if row["sample"]}
+    cells = {row["shown"]["target"]: row["sample"] for row in response.context["rows"] if row["sample"]}
     assert cells["name"].text == "KÖHLER & SÖHNE"
     assert cells["note"].text == "web"
 
@@ -228,12 +228,12 @@ def test_a_constant_and_a_calculation_are_mapped_and_computed(client: Client, wi
 def map_note(client: Client, process: Process, **answers: str) -> Any:
     """Map the field `note` as answered, and give the page that follows."""
     rows = client.get(reverse("process-mapping", args=[process.public_id, 1])).context["rows"]
-    at = next(index for index, row in enumerate(rows) if row["form"]["target"].value() == "note")
+    at = next(index for index, row in enumerate(rows) if row["shown"]["target"] == "note")
     return save(client, process, "mapping", line=1, **{f"fields-{at}-{name}": text for name, text in answers.items()})
 
 
 def sample_of_note(response: Any) -> Any:
-    return next(row["sample"] for row in response.context["rows"] if row["form"]["target"].value() == "note")
+    return next(row["sample"] for row in response.context["rows"] if row["shown"]["target"] == "note")
 
 
 def test_a_global_variable_is_mapped_with_the_value_that_a_run_would_begin_with(
@@ -283,7 +283,7 @@ def test_a_date_calculation_is_mapped_and_its_sample_is_a_date(client: Client, w
     (field,) = draft(with_line).lines[0].fields
     assert field.date == DateCalculation(of_start=True, unit=DateUnit.MONTHS, day=DayOfMonth.FIRST)
 
-    response = map_note(client, with_line, base="column:Name", amount="2")
+    response = map_note(client, with_line, base="column", dated="Name", amount="2")
 
     assert "is not a date and time such as" in sample_of_note(response).problem
 
@@ -502,7 +502,7 @@ def test_the_preview_shows_rows_documents_and_records(client: Client, with_line:
     assert len(page.context["seen"].rows) == 3
     assert [(document.key, document.rows) for document in page.context["documents"]] == [("00123", 2), ("00124", 1)]
     (line,) = page.context["lines"]
-    assert [cell.text for cell in line.records[0].cells] == ["00123", "Köhler & Söhne", "10"]
+    assert line.records[0].values == ["00123", "Köhler & Söhne", 10]
 
 
 def test_a_preview_without_a_sample_says_what_to_do(client: Client, process: Process) -> None:
@@ -627,7 +627,7 @@ def test_an_additional_column_is_looked_up_and_offered_to_every_line(
     )
     assert response.context["cell"].text == "Known already"
     mapping = client.get(reverse("process-mapping", args=[with_line.public_id, 1]), {"sample": "2"})
-    assert "Known as" in mapping.context["rows"][0]["form"].columns
+    assert "Known as" in mapping.context["cells"]["columns"]
     additional = client.get(reverse("process-additional", args=[with_line.public_id, 1]), {"sample": "2"})
     assert [row["sample"].text for row in additional.context["rows"] if row["sample"]] == ["new"]
     preview = client.get(reverse("process-preview", args=[with_line.public_id])).context["seen"]
