@@ -34,6 +34,11 @@ FACTS = STANDING | {
     "lastError": "what the document, or the last one that failed, met",
 }
 """What it says to tasks: `this.run.number` in a script, `[run.number]` in a text."""
+KEYS = {
+    "succeededKeys": "keys of the documents that succeeded so far, a list",
+    "failedKeys": "keys of the documents that failed so far, a list",
+}
+"""What it says to scripts of tasks alone."""
 ASKS_THE_RUN = re.compile(r"\[run\.[A-Za-z]+\]")
 
 

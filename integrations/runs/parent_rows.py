@@ -17,14 +17,11 @@ from integrations.engine.plan import ParentData, Plan
 from integrations.engine.ports import Source
 from integrations.engine.survey import survey
 from integrations.models import LedgerSegment, Run, StoredFile
+from integrations.runs.facts import ENDED_AS
 from integrations.runs.files import store
 from integrations.runs.journal import RunJournal, unpack_keys
 from integrations.runs.pin import open_pinned
 
-BUCKETS = {
-    ParentData.SUCCEEDED: frozenset({Bucket.CREATED, Bucket.UPDATED, Bucket.UNCHANGED}),
-    ParentData.FAILED: frozenset({Bucket.FAILED}),
-}
 ROWS_A_BATCH = 1_000
 
 
@@ -60,7 +57,7 @@ def _ended_as(parent: Run, plan: Plan, wanted: ParentData, source: Source) -> It
     if wanted is ParentData.ALL:
         return found
     # Looked up here and not while the rows are written: those are read in a thread, which has no business with rows of ours.
-    wanted_ones = _flags(parent, BUCKETS[wanted])
+    wanted_ones = _flags(parent, ENDED_AS[wanted])
     return (one for one, is_wanted in zip(found, wanted_ones, strict=False) if is_wanted)
 
 

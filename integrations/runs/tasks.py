@@ -24,7 +24,7 @@ from integrations.engine.secure import has_handle, masked
 from integrations.engine.variables import ASKS_THE_RUN, Variables, filled, named_in, with_ends
 from integrations.models import DocumentOutcome, Process, Run, RunStatus, TaskDeed
 from integrations.runs.connections import connection_of, opened
-from integrations.runs.facts import counts_so_far, last_error, standing_facts
+from integrations.runs.facts import KeysSoFar, counts_so_far, last_error, standing_facts
 from integrations.runs.failed_documents import file_name, write_failed
 from integrations.runs.file_tasks import planned_files, told_of_files
 from integrations.runs.journal import RunJournal, storable
@@ -67,6 +67,7 @@ class RunTasks:
         self._journal = journal
         self._scripts = scripts
         self._variables = variables
+        self._keys = KeysSoFar(run)
         self._passed: list[str] = list(run.passed)
         self._ends: dict[str, dict[str, Any]] = dict(run.task_ends)
         self.stages = frozenset(task.stage for task in plan.active_tasks)
@@ -99,8 +100,13 @@ class RunTasks:
         return TaskEnd(result=TaskResult(result), failed=failed, sentence=sentence)
 
     def _done(self, task: Task, document: Document | None) -> TaskEnd:
-        facts = self._facts(task, document)
-        wanted = self._wanted(task, document, facts)
+        wanted: bool | str
+        try:
+            facts = self._facts(task, document)
+        except DefinitionError as error:
+            facts, wanted = {}, error.sentence
+        else:
+            wanted = self._wanted(task, document, facts)
         if wanted is False:
             self._log("info", f"{task.name} was skipped: its condition is not met.", task, document)
             self._count(task, "skipped")
@@ -333,7 +339,7 @@ class RunTasks:
             return {}
         problem = document.problem if document else None
         met = problem.sentence if problem else "" if document else last_error(self._run)
-        facts = standing_facts(self._run) | counts_so_far(self._run)
+        facts = standing_facts(self._run) | counts_so_far(self._run) | self._keys.named_in(task.scripts)
         return facts | {"stage": str(task.stage), "lastError": self._journal.redacted(met)}
 
     def _log(self, level: str, sentence: str, task: Task, document: Document | None) -> None:

@@ -13,7 +13,7 @@ from integrations.engine.plan import DOCUMENT_STAGES, Line, Plan, Task, TaskType
 from integrations.engine.ports import Computed, Fault
 from integrations.engine.preview import Preview, PreviewDocument
 from integrations.engine.secure import masked
-from integrations.engine.variables import Variables, filled
+from integrations.engine.variables import KEYS, Variables, filled
 from integrations.models import Process
 from integrations.models.run import BUCKETS
 from integrations.models.vault import vault_of
@@ -189,4 +189,10 @@ def _document(found: Sequence[PreviewDocument], number: int) -> Document | None:
 def _facts(process: Process, task: Task) -> dict[str, Any]:
     """What `this.run` holds for a task in a run that has just begun."""
     counts = dict.fromkeys(BUCKETS, 0)
-    return trial_facts(process) | {"stage": str(task.stage), "read": 0, **counts, "lastError": ""}
+    return trial_facts(process) | {
+        "stage": str(task.stage),
+        "read": 0,
+        **counts,
+        "lastError": "",
+        **{name: [] for name in KEYS},
+    }

@@ -178,16 +178,16 @@
   }
 
   // The facts of the run can be looked at and not written. What is only counted while documents are sent is refused to
-  // scripts that are asked ahead of that.
-  function factsOf(known, countable) {
+  // scripts that are asked ahead of that; lists of keys come only to tasks whose scripts write their names.
+  function factsOf(known, missing, because) {
     const facts = {};
     const unwritable = (name) => () => refuse("wrote into this.run." + name + ", which the run alone says: write a variable");
     for (const name of Object.keys(known)) {
       Object.defineProperty(facts, name, { enumerable: true, get: () => known[name], set: unwritable(name) });
     }
-    for (const name of countable) {
+    for (const name of missing) {
       if (name in facts) continue;
-      const get = () => refuse("asked for this.run." + name + ", which only tasks know: documents are mapped ahead");
+      const get = () => refuse("asked for this.run." + name + because);
       Object.defineProperty(facts, name, { get, set: unwritable(name) });
     }
     return Object.freeze(facts);
@@ -214,8 +214,8 @@
   // `lines` describes each line of the plan: its restriction ("" for none) and the bodies of its calculations; `tasks`
   // the condition and the script of each task ("" for none).
   globalThis.prepare = function (setup) {
-    const { tokens, names, lines, tasks, variables: named, facts, countable, most } = parse(setup);
-    const standing = factsOf(facts, countable);
+    const { tokens, names, lines, tasks, variables: named, facts, countable, keys, most } = parse(setup);
+    const standing = factsOf(facts, countable, ", which only tasks know: documents are mapped ahead");
     const { isArray } = Array;
     let asked = null;
     const shared = {
@@ -291,7 +291,7 @@
       asked = null;
       if (isArray(given)) documents = given;
       else if (given.variables) Object.assign(variables, frozen(given.variables));
-      else asked = { ...given, run: factsOf(given.run, nothing) };
+      else asked = { ...given, run: factsOf(frozen(given.run), keys, " without writing that name: write it out") };
     }
 
     // One door: a number asks for that document's answer, a text brings something, nothing asks where it was stopped.

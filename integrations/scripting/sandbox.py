@@ -19,7 +19,7 @@ from integrations.engine.batch import Document, Row
 from integrations.engine.errors import DefinitionError, WaybillError
 from integrations.engine.plan import ColumnType, Line, Plan, Task
 from integrations.engine.ports import Computed, Fault
-from integrations.engine.variables import FACTS, STANDING, Variables
+from integrations.engine.variables import FACTS, KEYS, STANDING, Variables
 from integrations.scripting.check import check_script, fault_line
 from integrations.scripting.names import mentioned, token
 
@@ -150,7 +150,8 @@ class Sandbox:
             "tasks": [{"condition": task.condition, "script": task.script} for task in self._tasks],
             "variables": self._variables.names,
             "facts": self._facts,
-            "countable": [name for name in FACTS if name not in STANDING],
+            "countable": [name for name in (*FACTS, *KEYS) if name not in STANDING],
+            "keys": list(KEYS),
             "most": self._limits.answer_chars,
         }
         return indexes, json.dumps(setup).encode()

@@ -15,7 +15,7 @@ from accounts.models import Role
 from accounts.policy import requires
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import Plan, Stage, Task, TaskType
-from integrations.engine.variables import FACTS
+from integrations.engine.variables import FACTS, KEYS
 from integrations.forms.mapping import RevisionForm
 from integrations.forms.stages import EXPECTS, ON_FAILURE, ON_SUCCESS, PARENT_DATA, STAGES, THEN, TYPES, StageWords
 from integrations.forms.surroundings import first_complaint, neighbours, warnings
@@ -239,7 +239,7 @@ def _task_page(
         form=form,
         task=shown,
         number=number,
-        names=code_names(process, FACTS),
+        names=code_names(process, FACTS | KEYS),
         warnings=_warnings(shown) if shown and not form.is_bound else [],
         stages=[(stage, words, _meanings(stage)) for stage, words in STAGES.items()],
         then=THEN,

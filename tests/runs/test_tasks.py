@@ -12,6 +12,7 @@ from accounts.models import Company, User
 from integrations.engine import execute
 from integrations.engine.plan import ColumnType, FieldMap, Keep, Line, ParentData, Stage, Task, TaskType, Then, Variable
 from integrations.models import DocumentOutcome, GlobalVariable, LogEntry, Process, ProcessVersion, Run, RunStatus
+from integrations.runs import facts
 from integrations.runs.perform import perform_next
 from integrations.runs.request import request_cancel
 from integrations.runs.tasks import RunTasks
@@ -149,6 +150,32 @@ def test_what_scripts_see_of_the_run_is_what_the_ledger_says(crm: Crm) -> None:
     assert (process, created, failed) == ("CUSTOMERS_TO_CRM", 1, 0), "as the ledger stood when document 2 failed"
     assert error.startswith("Name is blank in row 2")
     assert run.batching == "Document by document: the tasks behind a document look at the counts of the run."
+
+
+KEYS = "this.GBL_REGION = [this.run.succeededKeys, this.run.failedKeys]; return true;"
+BEHIND = [
+    (Stage.INTEGRATION_PRE, [[], []]),
+    (Stage.DOCUMENT_POST_FAILURE, [["00001", "00003"], ["00002"]]),
+    (Stage.INTEGRATION_POST_FAILURE, [["00001", "00003"], ["00002", "00004"]]),
+    (Stage.INTEGRATION_POST_ALWAYS, [["00001", "00003"], ["00002", "00004"]]),
+]
+
+
+@pytest.mark.parametrize(("stage", "keys"), BEHIND)
+def test_scripts_of_tasks_know_the_keys_that_succeeded_and_failed_so_far(
+    crm: Crm, stage: Stage, keys: list[list[str]]
+) -> None:
+    run = performed(process_into(crm, tasks=(script("LOOK", stage, KEYS),)), FOUR)
+    assert run.variables["GBL_REGION"] == keys
+
+
+def test_more_keys_than_a_script_may_hold_fail_its_task_with_a_sentence(
+    crm: Crm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "MOST_KEYS", 1)
+    run = performed(process_into(crm, tasks=(script("LOOK", Stage.INTEGRATION_POST_ALWAYS, KEYS),)), FOUR)
+    said = "LOOK failed: this.run.succeededKeys would be more than 1 keys. Use data from parent, or count them."
+    assert [sentence for sentence in log_of(run) if "LOOK" in sentence] == [f"{said} It quits here."]
 
 
 def test_an_unknown_variable_fails_the_run_before_anything_is_read(crm: Crm) -> None:

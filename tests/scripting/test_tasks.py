@@ -168,6 +168,7 @@ def test_the_names_of_the_context_cannot_be_taken_over_by_a_column(variables: Va
         ("this.run.number = 8;", "wrote into this.run.number, which the run alone says: write a variable."),
         ("this.run.more = 8;", "TypeError: object is not extensible"),
         ("delete this.run.number;", "TypeError"),
+        ("this.run['failed' + 'Keys'];", "asked for this.run.failedKeys without writing that name: write it out."),
     ],
 )
 def test_what_the_run_says_of_itself_cannot_be_written(opened: Any, script: str, said: str) -> None:
@@ -193,6 +194,10 @@ def test_restrictions_and_calculations_know_what_stands_for_the_whole_run(variab
     ("script", "said"),
     [
         ("return this.run.failed;", "asked for this.run.failed, which only tasks know: documents are mapped ahead."),
+        (
+            "return this.run.failedKeys;",
+            "asked for this.run.failedKeys, which only tasks know: documents are mapped ahead.",
+        ),
         ("this.run.number = 1; return 1;", "wrote into this.run.number, which the run alone says: write a variable."),
     ],
 )
