@@ -54,6 +54,16 @@ PATTERN = Setting(
 )
 
 
+def places_in(action: str, count: int) -> tuple[str, int, int]:
+    """Read “copy-2”, “up-2” or “move-2-5” as word, place and the place it leads to (from 0, of `count`; -1 for none)."""
+    word, *numbers = action.split("-")
+    places = [int(number) - 1 if number.isdecimal() and len(number) < 9 else -1 for number in numbers]
+    at, to = [place if 0 <= place < count else -1 for place in (*places, -1, -1)[:2]]
+    if at >= 0 and word in ("up", "down"):
+        to = at - 1 if word == "up" else at + 1 if at + 1 < count else -1
+    return word, at, to
+
+
 class NameForm(PlainForm):
     """A name that no other process of the company has."""
 

@@ -23,7 +23,7 @@ from integrations.engine.plan import (
 from integrations.forms.mapping import Check, ScriptForm
 from integrations.forms.plain import Code, Tall
 from integrations.forms.problems import Neighbour, unfit, way_back
-from integrations.forms.process import choice
+from integrations.forms.process import choice, places_in
 from integrations.forms.stages import ACTIONS, EXPECTS, PARENT_DATA, STAGES, THEN, TYPES
 
 NAMES = "[GBL_NAME] stands for a variable, [run.number] for a fact of the run, [_Column] for a column of the document."
@@ -406,21 +406,19 @@ def with_task(tasks: Sequence[Task], task: Task, *, was: str) -> tuple[Task, ...
 
 
 def arranged(tasks: Sequence[Task], action: str) -> tuple[Task, ...]:
-    """Carry out “up-2”, “down-2”, “switch-2”, “copy-2” or “delete-2” (from 1); any other word leaves them.
+    """Carry out “up-2”, “down-2”, “move-2-5”, “switch-2”, “copy-2” or “delete-2” (from 1); any other word leaves them.
 
-    Up and down stay within the stage.
+    Up, down and move stay within the stage.
     """
     done = list(tasks)
-    word, _, number = action.partition("-")
-    at = int(number) - 1 if number.isdecimal() and len(number) < 9 else -1
-    if not 0 <= at < len(done):
+    word, at, to = places_in(action, len(done))
+    if at < 0:
         return tuple(done)
     task = done[at]
     match word:
-        case "up" | "down":
-            other = at - 1 if word == "up" else at + 1
-            if 0 <= other < len(done) and done[other].stage is task.stage:
-                done[at], done[other] = done[other], done[at]
+        case "up" | "down" | "move":
+            if to >= 0 and done[to].stage is task.stage:
+                done.insert(to, done.pop(at))
         case "switch":
             done[at] = Task(**{**vars(task), "enabled": not task.enabled})
         case "copy":

@@ -343,7 +343,7 @@ def test_restriction(request: Request, public_id: UUID, number: int) -> HttpResp
 
 def _tried(process: Process, line: Line, form: RestrictionForm, number: int) -> dict[str, Any]:
     if not form.is_valid():
-        return {"refused": " ".join(map(str, form.errors.get("script", ())))}
+        return {"refused": " ".join(str(error) for errors in form.errors.values() for error in errors)}
     try:
         line = replace(line, restriction=form.cleaned_data["script"])
         return {"result": try_restriction(process, process.drafted, line, number)}

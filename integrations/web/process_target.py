@@ -16,7 +16,7 @@ from accounts.policy import requires
 from integrations.connectors.spec import DestinationKind
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import Line, Plan, WriteMode
-from integrations.forms.process import BaseLineForms, DestinationForm, free_copy_name, line_forms
+from integrations.forms.process import BaseLineForms, DestinationForm, free_copy_name, line_forms, places_in
 from integrations.forms.surroundings import destination_choices, destination_kinds, profile, targets_of
 from integrations.models import Process
 from integrations.runs import preview
@@ -69,21 +69,19 @@ def _profile_now(request: Request, plan: Plan) -> dict[str, Any] | None:
 
 
 def _arranged(lines: Sequence[Line], action: str) -> tuple[Line, ...]:
-    """Carry out “add”, “copy-2”, “remove-2”, “up-2” or “down-2” (from 1) on the lines; any other word leaves them."""
+    """Carry out “add”, “copy-2”, “remove-2”, “up-2”, “down-2” or “move-2-5” (from 1) on the lines; any other word
+    leaves them."""
     arranged = list(lines)
-    word, _, number = action.partition("-")
-    at = int(number) - 1 if number.isdecimal() and len(number) < 9 else -1
+    word, at, to = places_in(action, len(lines))
     if word == "add":
         arranged.append(Line(name=_free_name({line.name for line in lines}), target=""))
-    elif word == "copy" and 0 <= at < len(arranged):
+    elif word == "copy" and at >= 0:
         name = free_copy_name(arranged[at].name, {line.name.casefold() for line in lines})
         arranged.insert(at + 1, replace(arranged[at], name=name))
-    elif word == "remove" and 0 <= at < len(arranged):
+    elif word == "remove" and at >= 0:
         arranged.pop(at)
-    elif word == "up" and 0 < at < len(arranged):
-        arranged[at - 1], arranged[at] = arranged[at], arranged[at - 1]
-    elif word == "down" and 0 <= at < len(arranged) - 1:
-        arranged[at + 1], arranged[at] = arranged[at], arranged[at + 1]
+    elif word in ("up", "down", "move") and at >= 0 and to >= 0:
+        arranged.insert(to, arranged.pop(at))
     return tuple(arranged)
 
 
@@ -101,9 +99,11 @@ def _free_name(taken: set[str]) -> str:
 
 
 def _anchor(action: str, count: int) -> str:
-    word, _, number = action.partition("-")
-    if word == "copy" and number.isdecimal() and len(number) < 9:
-        return f"#line-{int(number) + 1}"
+    word, at, to = places_in(action, count)
+    if word == "copy" and at >= 0:
+        return f"#line-{at + 2}"
+    if word in ("up", "down", "move") and to >= 0:
+        return f"#line-{to + 1}"
     return f"#line-{count}" if word == "add" else ""
 
 

@@ -17,6 +17,7 @@ from integrations.engine.errors import WaybillError
 from integrations.engine.plan import Plan, Stage, Task, TaskType
 from integrations.engine.variables import FACTS, KEYS
 from integrations.forms.mapping import RevisionForm
+from integrations.forms.process import places_in
 from integrations.forms.stages import EXPECTS, ON_FAILURE, ON_SUCCESS, PARENT_DATA, STAGES, THEN, TYPES, StageWords
 from integrations.forms.surroundings import first_complaint, neighbours, warnings
 from integrations.forms.task import Offered, TaskForm, arranged, offered, with_task
@@ -51,7 +52,7 @@ TRIED = (
     "expects",
 )
 """What a trial needs to be right; a name may come later."""
-DONE = {"up": "moved up", "down": "moved down", "copy": "copied", "delete": "deleted"}
+DONE = {"up": "moved up", "down": "moved down", "move": "moved", "copy": "copied", "delete": "deleted"}
 
 
 @dataclass(frozen=True)
@@ -95,23 +96,23 @@ def tasks(request: Request, public_id: UUID) -> HttpResponse:
 @require_POST
 @requires(Role.DESIGNER)
 def arrange(request: Request, public_id: UUID) -> HttpResponse:
-    """Move, switch, copy or delete a task of the list that the person saw: “up-2”, “switch-1”, “delete-3” …"""
+    """Move, switch, copy or delete a task of the list that the person saw: “up-2”, “move-2-5”, “switch-1”, “delete-3” …"""
     process = editable(public_id)
     form = RevisionForm(request.POST)
     action = request.POST.get("do", "")
     draft = process.drafted
-    word, _, number = action.partition("-")
-    if not form.is_valid() or not number.isdecimal() or not 1 <= int(number[:8]) <= len(draft.tasks):
+    word, at, _ = places_in(action, len(draft.tasks))
+    if not form.is_valid() or at < 0:
         raise Http404
-    at, before = int(number) - 1, draft.tasks[int(number) - 1]
+    before = draft.tasks[at]
     plan = replace(draft, tasks=arranged(draft.tasks, action))
     back = reverse("process-tasks", args=[public_id])
     if not write_draft(request, process, plan, form.cleaned_data["revision"]):
         messages.error(request, f"{who_saved(process)} meanwhile. Nothing was changed; look at the tasks again.")
         return redirect(back)
     done = DONE.get(word, "switched off" if before.enabled else "switched on")
-    at += {"up": -1, "down": 1, "copy": 1}.get(word, 0)
-    anchor = "" if word == "delete" else f"#task-{at + 1}"
+    now = plan.tasks.index(before) if word in ("up", "down", "move") else at + (word == "copy")
+    anchor = "" if word == "delete" else f"#task-{now + 1}"
     return go_on(request, process, back + anchor, f"{before.name} is {done}, in the draft.")
 
 

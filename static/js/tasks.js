@@ -1,16 +1,4 @@
-// The Tasks tab by keyboard, and the sentences of a task's form: they follow the choices, out of the table beside them.
-document.addEventListener("keydown", (event) => {
-  const row = event.target.closest?.("[data-tasks] [data-task]");
-  if (!row || !event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
-  event.preventDefault();
-  const button = row.querySelector(`button[value^="${event.key === "ArrowUp" ? "up" : "down"}-"]`);
-  if (button && !button.disabled) button.click();
-});
-
-// A task that was moved keeps the focus. The browser goes to the address's anchor first, and lets go of any other.
-const moved = document.querySelector("[data-tasks]") && document.getElementById(location.hash.slice(1));
-if (moved) window.addEventListener("load", () => requestAnimationFrame(() => moved.querySelector("a.name").focus()));
-
+// The sentences of a task's form: they follow the choices, out of the table beside them.
 const form = document.querySelector("[data-task-form]");
 
 function say() {

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from django_scopes import scope
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from accounts.models import Company, User
 from integrations.engine.plan import Column, ParentData, Plan, SourceSpec, Stage, Task, TaskType
@@ -190,6 +190,51 @@ def test_a_task_is_moved_by_keyboard_and_deleted_after_a_question_in_place(
     page.get_by_role("button", name="Yes, delete").locator("visible=true").click()
     expect(page.get_by_text("FIRST is deleted, in the draft.")).to_be_visible()
     expect(names).to_have_text(["SECOND", "NOTIFY_NS_OF_SUCCESS_S"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tasks_and_lines_are_dragged_to_their_place_and_moved_by_keys(
+    signed_in: Page, live_server: Any, company: Company
+) -> None:
+    page, process = signed_in, furnished(company)
+    (line,) = process.drafted.lines
+    third = Task(name="THIRD", type=TaskType.SET_VARIABLE, stage=Stage.INTEGRATION_PRE, variable=FAILED, value="x")
+    with scope(company=company):
+        process.refresh_from_db()
+        draft = process.drafted
+        tasks = (*draft.tasks[:2], third, *draft.tasks[2:])
+        lines = tuple(replace(line, name=name) for name in ("One", "Two", "Three"))
+        Process.objects.filter(pk=process.pk).update(draft=replace(draft, tasks=tasks, lines=lines).to_json())
+    said = page.locator("[data-order-says]")
+
+    page.goto(f"{live_server.url}/processes/{process.public_id}/tasks/")
+    _drag(page, page.locator("#task-1"), page.locator("#task-3"))
+    expect(page.locator("[data-task] a.name")).to_have_text(["SECOND", "THIRD", "FIRST", "NOTIFY_NS_OF_SUCCESS_S"])
+    expect(said).to_have_text("FIRST is 3 of 3.")
+
+    page.set_viewport_size({"width": 1280, "height": 1600})
+    page.goto(f"{live_server.url}/processes/{process.public_id}/target/")
+    titles = page.locator("[data-place] h3")
+    _drag(page, page.locator("#line-3"), page.locator("#line-1"))
+    expect(titles).to_have_text(["1 Three", "2 One", "3 Two"])
+    expect(said).to_have_text("Three is 1 of 3.")
+    page.keyboard.press("Alt+ArrowDown")
+    expect(titles).to_have_text(["1 One", "2 Three", "3 Two"])
+    expect(said).to_have_text("Three is 2 of 3.")
+    assert Axe().run(page).violations_count == 0
+    with scope(company=company):
+        process.refresh_from_db()
+    assert [item.name for item in process.drafted.lines] == ["One", "Three", "Two"]
+
+
+def _drag(page: Page, item: Locator, onto: Locator) -> None:
+    """Drag `item` by its handle to where `onto` is: behind it when that stands lower, else before it."""
+    begin, end = item.bounding_box(), onto.bounding_box()
+    assert begin and end
+    item.locator("[data-handle]").hover()
+    page.mouse.down()
+    page.mouse.move(end["x"] + 5, end["y"] + (end["height"] - 2 if end["y"] > begin["y"] else 2), steps=4)
+    page.mouse.up()
 
 
 @pytest.mark.django_db(transaction=True)

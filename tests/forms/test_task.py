@@ -53,7 +53,18 @@ def test_a_task_that_was_deleted_meanwhile_is_added_anew() -> None:
     assert with_task((A, LAST), replace(B, script="return 1;"), was="B") == (A, replace(B, script="return 1;"), LAST)
 
 
-@pytest.mark.parametrize("action", ["", "up", "up-0", "up-9", "up--1", "fly-1", "delete-99999999999", "delete-²"])
+@pytest.mark.parametrize(
+    ("action", "names"),
+    [("up-2", "BAC"), ("down-1", "BAC"), ("move-1-3", "BCA"), ("move-3-1", "CAB"), ("move-2-2", "ABC")],
+)
+def test_tasks_are_moved_by_a_step_or_to_a_place(action: str, names: str) -> None:
+    assert "".join(task.name for task in arranged((A, B, replace(A, name="C"), LAST), action)) == f"{names}LAST"
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["", "up", "up-0", "up-9", "up--1", "fly-1", "delete-99999999999", "delete-²", "move-1", "move-1-9", "move-1-3"],
+)
 def test_an_action_that_is_none_leaves_the_tasks(action: str) -> None:
     assert arranged((A, B, LAST), action) == (A, B, LAST)
 
