@@ -722,6 +722,13 @@ def test_a_restriction_is_tried_on_a_chosen_document_and_saves_nothing(
     assert draft(with_line).lines[0].restriction == ""
 
 
+def test_a_restriction_that_cannot_be_tried_says_why(client: Client, with_line: Process) -> None:
+    """What is wrong need not be the script."""
+    page = client.post(reverse("process-restriction-test", args=[with_line.public_id, 1]), {"script": "return true;"})
+
+    assert page.status_code == 200 and "Revision is empty. Fill it in." in page.content.decode()
+
+
 def test_a_restriction_of_every_row_is_tried_on_all_rows_of_the_document(client: Client, with_line: Process) -> None:
     save(client, with_line, "grouping", line=1, grouped="no")
     answers = {"revision": with_line.revision, "script": "return this._Amount > 7;", "sample": "1"}
