@@ -31,6 +31,8 @@ ACTIONS = {
     "process.saved": "Process draft saved",
     "process.trashed": "Process put in the trash",
     "process.version_saved": "Process version saved",
+    "process.watermark_reset": "Watermark of a process reset",
+    "process.watermark_set": "Watermark of a process set",
     "run.cancelled": "Run cancelled",
     "run.deleted": "Runs deleted",
     "run.requested": "Run requested",

@@ -30,6 +30,7 @@ from integrations.engine.errors import DefinitionError, TransientError, WaybillE
 from integrations.engine.plan import Line, WriteMode
 from integrations.engine.ports import Settled, Ticket
 from integrations.engine.variables import filled, text_of
+from integrations.engine.watermark import WATERMARK
 
 BATCH_DOCUMENTS = 200
 ANSWER_CHARS = 2_000
@@ -250,6 +251,8 @@ def _open_rest(context: SourceContext) -> rest.RestSource:
     if context.opened is None:
         raise DefinitionError("A REST endpoint needs a connection. Choose one on the Source tab.")
     path = filled(str(context.spec.options.get("path") or ""), context.values, encoded)
+    if context.after is not None:
+        path = path.replace(WATERMARK, encoded(context.after))
     address = below(base_url(context.opened), path, "the path of the source")
     return rest.RestSource(context, context.opened, address)
 
@@ -272,6 +275,16 @@ CONNECTOR = Connector(
         ),
     ),
     test=test,
-    sources=(SourceKind(key="rest", title="REST endpoint", open=_open_rest, repeatable=False, settings=rest.SETTINGS),),
+    sources=(
+        SourceKind(
+            key="rest",
+            title="REST endpoint",
+            open=_open_rest,
+            repeatable=False,
+            settings=rest.SETTINGS,
+            reads_changes=True,
+            watermark_in="path",
+        ),
+    ),
     destinations=(DestinationKind(key="http_json", title="JSON over HTTP", open=_open),),
 )

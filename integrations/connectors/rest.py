@@ -262,7 +262,8 @@ SETTINGS = (
         name="path",
         label="Path",
         required=True,
-        help="Below the address of the connection, such as customers?region=[GBL_REGION]. Values of variables are encoded.",
+        help="Below the address of the connection, such as customers?region=[GBL_REGION]. Values of variables are encoded. "
+        "[WATERMARK] stands for the watermark where only changes are read.",
     ),
     Setting(
         name="records",

@@ -121,6 +121,7 @@ class SourceContext:
     """What a source gets to open: its spec, its connection if it has one, and the pinned file if it reads one.
 
     `values` are those of the run's variables, for what the options name in brackets. `rows` is how many are wanted, 0 all.
+    `after` is the watermark where only changes are wanted, "" before there is one; None wants everything.
     `seconds` is how long the other system may take for its next rows. `look_up` is called now and then by what takes
     long, and raises where nobody waits for it any more.
     """
@@ -131,6 +132,7 @@ class SourceContext:
     file_name: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     rows: int = 0
+    after: str | None = None
     seconds: float = 3_600.0
     look_up: Callable[[], None] = lambda: None
 
@@ -142,7 +144,8 @@ class SourceKind:
     `takes_file`: it reads a file, uploaded on the run panel or fetched through the file door of the spec's
     connection (`options["pattern"]`). `repeatable` false: the rows are spooled while being read first. `guess` gives
     options that fit the start of a sample file; a person then keeps or changes them. `from_parent`: the rows are those
-    of a parent run, so that it never reads by itself.
+    of a parent run, so that it never reads by itself. `reads_changes`: it can read what lies behind a watermark, and
+    `watermark_in` is the option that has to say where that goes, as `[WATERMARK]`, if one has to.
     """
 
     key: str
@@ -154,6 +157,8 @@ class SourceKind:
     repeatable: bool = True
     extensions: tuple[str, ...] = ()
     from_parent: bool = False
+    reads_changes: bool = False
+    watermark_in: str = ""
 
     @property
     def needs_connection(self) -> bool:

@@ -185,6 +185,13 @@ class Keep(StrEnum):
     ALWAYS = "always"
 
 
+class SourceMode(StrEnum):
+    """What of its source a run reads."""
+
+    BULK = "bulk"
+    CHANGES = "changes"
+
+
 class WhenBusy(StrEnum):
     """What a second run of the same process does while the first is not finished."""
 
@@ -222,12 +229,28 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSpec:
-    """Where rows come from: a source `kind` of a connector, its options, and the columns that must be there."""
+    """Where rows come from: a source `kind` of a connector, its options, and the columns that must be there.
+
+    With the mode *changes only*, a run reads what lies behind the greatest value that earlier runs met in the column
+    `watermark`; the first one reads what lies behind `first_value`, or everything.
+    """
 
     kind: str
     connection: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    mode: SourceMode = SourceMode.BULK
+    watermark: str = ""
+    first_value: str = ""
+
+    @property
+    def reads_changes(self) -> bool:
+        return self.mode is SourceMode.CHANGES
+
+    @property
+    def watermark_column(self) -> Column | None:
+        """The column of the watermark with its declared type; None while it is not among the columns."""
+        return next((column for column in self.columns if column.name == self.watermark), None)
 
     @property
     def named(self) -> dict[str, list[str]]:
@@ -611,7 +634,7 @@ class Plan:
 
 def _source(data: Mapping[str, Any]) -> SourceSpec:
     columns = tuple(Column(**{**item, "type": ValueType(item["type"])}) for item in data.get("columns", ()))
-    return SourceSpec(**{**data, "columns": columns})
+    return SourceSpec(**{**data, "columns": columns, "mode": SourceMode(data.get("mode", "bulk"))})
 
 
 def _line(data: Mapping[str, Any]) -> Line:

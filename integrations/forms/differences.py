@@ -87,6 +87,10 @@ def _source(old: SourceSpec, new: SourceSpec) -> Iterator[str]:
     for name in sorted({*old.options, *new.options}):
         if old.options.get(name) != new.options.get(name):
             yield f"Source: {name.replace('_', ' ')} changed"
+    if (old.mode, old.watermark) != (new.mode, new.watermark):
+        yield f"Source: {_mode(new)} instead of {_mode(old)}"
+    if old.first_value != new.first_value:
+        yield f"Source: the first watermark is {new.first_value or 'empty'} instead of {old.first_value or 'empty'}"
     before, after = ({column.name: column for column in spec.columns} for spec in (old, new))
     yield from (f"Source column {name} added" for name in after if name not in before)
     yield from (f"Source column {name} removed" for name in before if name not in after)
@@ -95,6 +99,10 @@ def _source(old: SourceSpec, new: SourceSpec) -> Iterator[str]:
             yield f"Source column {name}: {before[name].type} became {column.type}"
     if list(before) != list(after) and sorted(before) == sorted(after):
         yield "Source columns in another order"
+
+
+def _mode(spec: SourceSpec) -> str:
+    return f"changes only, by {spec.watermark or 'no column'}" if spec.reads_changes else "everything"
 
 
 def _keys(old: Plan, new: Plan) -> Iterator[str]:

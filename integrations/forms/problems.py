@@ -11,10 +11,11 @@ from difflib import get_close_matches
 from integrations.connectors.http_call import body_of, statuses
 from integrations.connectors.spec import DestinationKind, SourceKind, TargetField
 from integrations.engine.dates import DATED
-from integrations.engine.errors import DefinitionError
+from integrations.engine.errors import DefinitionError, SourceError
 from integrations.engine.file_name import pattern_complaint
 from integrations.engine.order import HANDED_ON
 from integrations.engine.plan import (
+    DOCUMENT,
     DOCUMENT_STAGES,
     EVERYTHING_SENT,
     MOST,
@@ -29,16 +30,19 @@ from integrations.engine.plan import (
     NoMatch,
     ParentData,
     Plan,
+    SourceSpec,
     Stage,
     Task,
     TaskType,
     ValueType,
+    WhenBusy,
     WriteMode,
 )
 from integrations.engine.prompts import complaint_about
 from integrations.engine.secure import is_handle
 from integrations.engine.typed import converter
 from integrations.engine.variables import FACTS, IN_BRACKETS, named_in
+from integrations.engine.watermark import WATERMARK, typed
 from integrations.forms.differences import OPTIONS, called
 from integrations.forms.mentions import mentions_of
 from integrations.forms.scripts import unknown_columns
@@ -153,6 +157,7 @@ def _source(plan: Plan, around: Surroundings) -> Iterator[Problem]:
             if name := IN_BRACKETS.search(quoted):
                 sentence = f"The query has [{name[1]}] inside a text. Write it alone, without quotes."
                 yield Problem(sentence=sentence, tab="source")
+    yield from _changes(plan, kind)
     names = [column.name for column in source.columns]
     if not names:
         how = "Upload a sample file" if kind.takes_file else "Read them from the connection"
@@ -160,6 +165,55 @@ def _source(plan: Plan, around: Surroundings) -> Iterator[Problem]:
         yield Problem(sentence=f"The columns of the source are not known yet. {how}.", tab="source")
         return
     yield from _columns(plan, names)
+
+
+def _changes(plan: Plan, kind: SourceKind) -> Iterator[Problem]:
+    source = plan.source
+
+    def problem(sentence: str) -> Problem:
+        return Problem(sentence=sentence, tab="source")
+
+    place = kind.watermark_in
+    names_it = bool(place) and WATERMARK in str(source.options.get(place) or "")
+    if not source.reads_changes:
+        if names_it:
+            yield problem(
+                f"The {place} names {WATERMARK}, and everything is read. Choose Changes only, or take it out."
+            )
+        return
+    if not kind.reads_changes:
+        yield problem(f"{kind.title} cannot be read for changes only. Choose Everything.")
+        return
+    if place and not names_it:
+        yield problem(f"Only changes are read, and the {place} does not say where {WATERMARK} goes. Write it there.")
+    if complaint := _of_watermark(source):
+        yield problem(complaint)
+    if source.options.get("shape") == "documents" and (not plan.key_fields or DOCUMENT in plan.key_fields):
+        yield problem(
+            f"Only changes are read, and {DOCUMENT} numbers the records anew in every run. Choose key fields that stay."
+        )
+    if plan.options.when_busy is WhenBusy.ALLOW:
+        sentence = "Only changes are read, which one run does at a time. Let a second run wait or refuse it."
+        yield Problem(sentence=sentence, tab="options")
+
+
+def _of_watermark(source: SourceSpec) -> str:
+    names = [column.name for column in source.columns]
+    if not source.watermark:
+        return "Only changes are read, and no column is chosen that the watermark is taken from."
+    column = source.watermark_column
+    if column is None:
+        return f"Watermark column {source.watermark} is not a column of the source{_hint(source.watermark, names)}."
+    if column.type is ValueType.BOOLEAN:
+        return f"Watermark column {column.name} is Yes / No, which has no greatest value. Choose another one."
+    try:
+        typed(column, source.first_value)
+    except DefinitionError:
+        # The format itself is wrong, which is said of the column.
+        return ""
+    except SourceError as error:
+        return f"The first watermark: {error.sentence}"
+    return ""
 
 
 def _columns(plan: Plan, names: Sequence[str]) -> Iterator[Problem]:

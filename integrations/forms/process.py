@@ -10,16 +10,18 @@ from django.conf import settings
 
 from accounts.models import User
 from integrations.connectors.spec import DestinationKind, Setting, SourceKind, TargetField
-from integrations.engine.errors import DefinitionError
+from integrations.engine.errors import DefinitionError, WaybillError
 from integrations.engine.plan import (
     Column,
     DestinationSpec,
     Line,
     Plan,
+    SourceMode,
     SourceSpec,
     ValueType,
     WriteMode,
 )
+from integrations.engine.watermark import typed
 from integrations.forms.plain import PlainForm, Tall, field_for
 from integrations.models import Connection, Process
 
@@ -31,6 +33,8 @@ TYPES = [
     (ValueType.DATE.value, "Date"),
     (ValueType.DATETIME.value, "Date and time"),
 ]
+SOURCE_MODES = [(SourceMode.BULK.value, "Everything"), (SourceMode.CHANGES.value, "Changes only")]
+OF_CHANGES = ("mode", "watermark", "first_value")
 MODES = [
     (WriteMode.UPSERT.value, "Insert or update"),
     (WriteMode.INSERT.value, "Insert only"),
@@ -199,6 +203,18 @@ class SourceForm(PlainForm):
 
     revision = forms.IntegerField(widget=forms.HiddenInput)
     connection = forms.ChoiceField(required=False, label="Connection")
+    mode = forms.ChoiceField(required=False, choices=SOURCE_MODES, label="What a run reads")
+    watermark = forms.ChoiceField(
+        required=False,
+        label="Watermark column",
+        help_text="A run reads what lies behind its greatest value so far. Choose one that only grows.",
+    )
+    first_value = forms.CharField(
+        required=False,
+        max_length=200,
+        label="First watermark",
+        help_text="Where the first run begins. Empty: from the beginning.",
+    )
 
     def __init__(
         self, *args: Any, kind: SourceKind, connections: Sequence[Connection], spec: SourceSpec, **kwargs: Any
@@ -207,7 +223,8 @@ class SourceForm(PlainForm):
         self.asked = asked_of(kind)
         stored = spec.options if spec.kind == kind.key else {}
         values = {setting.name: stored.get(setting.name, setting.default) for setting in self.asked}
-        initial = {option(name): value for name, value in values.items()} | {"connection": spec.connection}
+        own = {name: getattr(spec, name) for name in ("connection", *OF_CHANGES)}
+        initial = {option(name): value for name, value in values.items()} | own
         super().__init__(*args, initial=initial | kwargs.pop("initial", {}), **kwargs)
         field = choice(self, "connection")
         field.choices = [(str(c.public_id), c.name) for c in connections]
@@ -218,14 +235,30 @@ class SourceForm(PlainForm):
         else:
             field.required = True
             field.choices = [("", "Choose a connection"), *field.choices]
+        self._ask_for_changes()
         for setting in self.asked:
             # An incomplete draft may be kept; what is missing is listed on the page.
             self.fields[option(setting.name)] = field_for(replace(setting, required=False))
         self.speak()
 
+    def _ask_for_changes(self) -> None:
+        if not self.kind.reads_changes:
+            for name in OF_CHANGES:
+                del self.fields[name]
+            return
+        names = dict.fromkeys(column.name for column in self.spec.columns)
+        if self.spec.watermark:
+            # One that is gone stays chosen, and the page says so.
+            names.setdefault(self.spec.watermark)
+        choice(self, "watermark").choices = [("", "Choose a column"), *((name, name) for name in names)]
+
     @property
     def option_fields(self) -> list[forms.BoundField]:
         return [self[option(setting.name)] for setting in self.asked]
+
+    @property
+    def change_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in OF_CHANGES if name in self.fields]
 
     def source(self, columns: Iterable[Column]) -> SourceSpec:
         """The source after validation, with the given columns."""
@@ -233,7 +266,15 @@ class SourceForm(PlainForm):
         connection = self.cleaned_data.get("connection", "")
         if not connection:
             options.pop("pattern", None)
-        return SourceSpec(kind=self.kind.key, connection=connection, options=options, columns=tuple(columns))
+        return SourceSpec(
+            kind=self.kind.key,
+            connection=connection,
+            options=options,
+            columns=tuple(columns),
+            mode=SourceMode(self.cleaned_data.get("mode") or SourceMode.BULK),
+            watermark=self.cleaned_data.get("watermark", ""),
+            first_value=self.cleaned_data.get("first_value", ""),
+        )
 
 
 def asked_of(kind: SourceKind) -> tuple[Setting, ...]:
@@ -241,6 +282,24 @@ def asked_of(kind: SourceKind) -> tuple[Setting, ...]:
     if kind.takes_file and all(setting.name != "pattern" for setting in kind.settings):
         return (*kind.settings, PATTERN)
     return kind.settings
+
+
+class WatermarkForm(PlainForm):
+    """A value that the next run begins behind, of the type of the watermark's column."""
+
+    value = forms.CharField(max_length=200, label="New watermark")
+
+    def __init__(self, *args: Any, spec: SourceSpec, **kwargs: Any) -> None:
+        self.column = spec.watermark_column or Column(name=spec.watermark)
+        super().__init__(*args, **kwargs)
+
+    def clean_value(self) -> str:
+        value: str = self.cleaned_data["value"]
+        try:
+            typed(self.column, value)
+        except WaybillError as error:
+            raise forms.ValidationError(error.sentence) from error
+        return value
 
 
 class ColumnForm(PlainForm):

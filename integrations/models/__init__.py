@@ -9,6 +9,7 @@ from integrations.models.run import Run, RunStatus
 from integrations.models.stored_file import StoredFile
 from integrations.models.translation import TranslationRows, TranslationTable
 from integrations.models.variable import GlobalVariable
+from integrations.models.watermark import Watermark
 
 __all__ = [
     "Connection",
@@ -27,4 +28,5 @@ __all__ = [
     "TaskDeed",
     "TranslationRows",
     "TranslationTable",
+    "Watermark",
 ]

@@ -341,6 +341,9 @@ class Run(CompanyOwned):
 
     given = models.JSONField(default=dict)
     """{variable: value} that the run was asked for with."""
+    changes = models.JSONField(null=True)
+    """Of a run that reads changes only, known once its rows are pinned (`runs.changes.Changes`): since when, how far it
+    came, how many rows were new and how many carried, and when it has ended, whether the watermark moved."""
     variables = models.JSONField(null=True)
     """The run's own copy of the global variables, as its last segment or task left them. Null before it started."""
     tables = models.JSONField(default=dict)

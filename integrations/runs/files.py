@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from django.conf import settings
+from django_scopes import scopes_disabled
 
 from accounts.models import Company, User
 from integrations.models import StoredFile
@@ -82,6 +83,16 @@ def discard(sha256: str, is_wanted: Callable[[], bool]) -> None:
             aside.rename(place)
         else:
             aside.unlink()
+
+
+def discard_unwanted(sha256: str) -> None:
+    """Give the disk back, unless a file of any company has the same content."""
+
+    def is_wanted() -> bool:
+        with scopes_disabled():
+            return StoredFile.objects.filter(sha256=sha256).exists()
+
+    discard(sha256, is_wanted)
 
 
 def path_of(stored: StoredFile) -> Path:

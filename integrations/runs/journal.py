@@ -32,6 +32,7 @@ from integrations.models import (
     Run,
     RunStatus,
     StageEntry,
+    StoredFile,
     TaskDeed,
 )
 from integrations.models.run import BUCKETS
@@ -39,6 +40,7 @@ from integrations.runs.claims import PATIENCE, others_wait
 from integrations.runs.drain import is_draining
 from integrations.runs.key_filter import make_filter
 from integrations.runs.lease import Lease
+from integrations.runs.watermarks import changing
 
 LETTERS = {
     Bucket.CREATED: "c",
@@ -49,10 +51,18 @@ LETTERS = {
     Bucket.UNKNOWN: "?",
     Bucket.HELD: "h",
 }
+WELL = (RunStatus.COMPLETED, RunStatus.COMPLETED_WITH_ERRORS)
 WITH_A_ROW = (Bucket.FAILED, Bucket.UNKNOWN)
 ROWS_AT_ONCE = 500
 KEYS_NAMED = 5
 LOOK_FOR_OTHERS_EVERY = timedelta(seconds=1)
+
+
+class Carried(NamedTuple):
+    """The spooled rows of the documents that the next run has to deliver still, and how many those are."""
+
+    file: StoredFile | None = None
+    documents: int = 0
 
 
 class Deadline(NamedTuple):
@@ -73,6 +83,8 @@ class RunJournal:
         """Names of the source's columns, for the rows of documents to repair. Known once the source is open."""
         self.task_ends: dict[str, dict[str, Any]] | None = None
         """How the tasks of the run ended so far, written with its segments. None where it has no task."""
+        self.carried = Carried()
+        """What a run that reads changes leaves to the next one."""
         self.deadline: Deadline | None = None
         """When the run has to have ended; None where it may take its time."""
         self._lines: list[LogEntry] = []
@@ -212,10 +224,13 @@ class RunJournal:
             )
 
     def finish(self, *, status: str, reason: str, code: str) -> None:
-        """End the run. One that calls itself complete while its buckets do not add up is Failed, `unbalanced`."""
+        """End the run. One that calls itself complete while its buckets do not add up is Failed, `unbalanced`.
+
+        One that read changes moves the watermark of its process, if it ends well, and leaves it what is carried on.
+        """
         with self._writing():
             run = self._fresh()
-            if status in (RunStatus.COMPLETED, RunStatus.COMPLETED_WITH_ERRORS) and not run.is_balanced:
+            if status in WELL and not run.is_balanced:
                 status, code = RunStatus.FAILED, "unbalanced"
                 reason = (
                     f"The ledger does not balance: {_difference(run)}. {_named(run)} Nothing more was sent. "
@@ -223,6 +238,8 @@ class RunJournal:
                 )
             else:
                 reason = f"{reason} {run.doubt}".strip()
+            if run.changes and status in WELL:
+                self._move_watermark(run, run.changes)
             self._close_stages()
             self._hold_or_drop(
                 Run.objects.finish(
@@ -287,6 +304,18 @@ class RunJournal:
         if isinstance(value, list):
             return [self._redacted(item) for item in value]
         return self._redact(value) if isinstance(value, str) else value
+
+    def _move_watermark(self, run: Run, changes: dict[str, Any]) -> None:
+        with changing(run.process) as watermark:
+            moved = watermark.move(
+                run,
+                column=changes["column"],
+                since=changes["revision"],
+                to=changes["reached"],
+                carried=self.carried.file,
+                documents=self.carried.documents,
+            )
+        self._note(changes={**changes, "moved": moved})
 
     def _close_stages(self) -> None:
         StageEntry.objects.filter(run=self._run, ended_at=None).update(ended_at=Now())

@@ -31,13 +31,13 @@ def spool_parent_rows(
     """Keep the rows of `document`, or those of all the parent's documents that ended as `wanted`."""
     if not Run.objects.filter(pk=parent.pk, source_documents__isnull=False).exists():
         # It ended before it read anything: it has no documents, and its source is not asked for them now.
-        source: Source = _Rows(tuple(column.name for column in plan.source.columns), [])
+        source: Source = Rows(tuple(column.name for column in plan.source.columns), [])
         found: Iterable[Document] = []
     else:
         source = open_pinned(parent, plan.source, journal, _nothing_to_stop)
-        found = [document] if document is not None else _ended_as(parent, plan, wanted, source)
+        found = [document] if document is not None else _wanted(parent, plan, wanted, source)
     try:
-        rows = _Rows(source.columns, (row for one in found for row in one.rows))
+        rows = Rows(source.columns, (row for one in found for row in one.rows))
         with tempfile.TemporaryDirectory(dir=settings.DATA_DIR, prefix="spool-") as folder:
             spool = Path(folder) / "rows"
             write_spool(rows, spool)
@@ -52,12 +52,17 @@ def _nothing_to_stop() -> None:
     """The parent's rows are pinned already, so nothing is fetched that could be stopped."""
 
 
-def _ended_as(parent: Run, plan: Plan, wanted: ParentData, source: Source) -> Iterator[Document]:
-    found = documents(plan, source, survey(plan, source))
+def _wanted(parent: Run, plan: Plan, wanted: ParentData, source: Source) -> Iterator[Document]:
     if wanted is ParentData.ALL:
-        return found
+        return documents(plan, source, survey(plan, source))
+    return ended_in(parent, plan, ENDED_AS[wanted], source)
+
+
+def ended_in(run: Run, plan: Plan, buckets: Collection[Bucket], source: Source) -> Iterator[Document]:
+    """Give the accounted documents of `run` that ended in one of `buckets`, from its pinned `source`."""
+    found = documents(plan, source, survey(plan, source))
     # Looked up here and not while the rows are written: those are read in a thread, which has no business with rows of ours.
-    wanted_ones = _flags(parent, ENDED_AS[wanted])
+    wanted_ones = _flags(run, buckets)
     return (one for one, is_wanted in zip(found, wanted_ones, strict=False) if is_wanted)
 
 
@@ -69,7 +74,7 @@ def _flags(run: Run, buckets: Collection[Bucket]) -> bytearray:
     return flags
 
 
-class _Rows:
+class Rows:
     """A source of rows that are here already."""
 
     def __init__(self, columns: tuple[str, ...], rows: Iterable[list[str]]) -> None:

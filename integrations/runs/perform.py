@@ -41,12 +41,13 @@ from integrations.engine.variables import Variables
 from integrations.models import Process, Run, RunStatus
 from integrations.models.ledger import HANDOVER
 from integrations.models.vault import vault_of
+from integrations.runs.carried import carried_on
 from integrations.runs.claims import Came, Claim, claim_next
 from integrations.runs.connections import opened_for
 from integrations.runs.drain import is_draining, wait_for_drain
 from integrations.runs.facts import standing_facts
 from integrations.runs.health import this_worker
-from integrations.runs.journal import Deadline, RunJournal
+from integrations.runs.journal import WELL, Deadline, RunJournal
 from integrations.runs.lease import Lease
 from integrations.runs.lookups import open_lookups
 from integrations.runs.named_things import see_that_all_is_there
@@ -229,6 +230,8 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
         )
         if outcome.status in ENDS and plan.variables:
             journal.keep(keep(run, plan, variables, ENDS[outcome.status]))
+        if outcome.status in ENDS and ENDS[outcome.status] in WELL:
+            journal.carried = carried_on(run, journal)
         return outcome
 
 

@@ -8,6 +8,7 @@ neither asks nor copies again, whatever the variables are by then.
 import glob
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -22,6 +23,7 @@ from integrations.engine.plan import SourceSpec
 from integrations.engine.ports import Source
 from integrations.engine.variables import IN_TEXT, Variables, text_of, with_ends
 from integrations.models import Run, StoredFile
+from integrations.runs.changes import begin, write_changes
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.drain import wait_for_drain
 from integrations.runs.files import path_of, store
@@ -78,19 +80,22 @@ def open_pinned(
     if kind.repeatable:
         return kind.open(_context(spec, values))
     redact = journal.redacted if variables is not None and variables.hold_secure_values and values else None
-    spool = run.source_file or _record(run, journal, _spooled(run, spec, kind, look_up, values, redact))
+    pin = _changes if spec.reads_changes else _spooled
+    spool = run.source_file or pin(run, spec, journal, look_up, values, redact)
     return SpooledSource(path_of(spool))
 
 
-def _record(run: Run, journal: RunJournal, file: StoredFile, *, fetched: bool = False) -> StoredFile:
-    journal.note(source_file=file, source_was_fetched=fetched)
-    run.source_file, run.source_was_fetched = file, fetched
+def _record(run: Run, journal: RunJournal, file: StoredFile, *, fetched: bool = False, **more: Any) -> StoredFile:
+    facts = {"source_file": file, "source_was_fetched": fetched, **more}
+    journal.note(**facts)
+    for name, value in facts.items():
+        setattr(run, name, value)
     return file
 
 
-def _context(spec: SourceSpec, values: Mapping[str, Any]) -> SourceContext:
+def _context(spec: SourceSpec, values: Mapping[str, Any], after: str | None = None) -> SourceContext:
     connection = opened(connection_of(spec.connection)) if spec.connection else None
-    return SourceContext(spec=spec, opened=connection, values=values)
+    return SourceContext(spec=spec, opened=connection, values=values, after=after)
 
 
 def values_named_by(spec: SourceSpec, variables: Variables) -> dict[str, Any]:
@@ -102,23 +107,50 @@ def values_named_by(spec: SourceSpec, variables: Variables) -> dict[str, Any]:
 def _spooled(
     run: Run,
     spec: SourceSpec,
-    kind: SourceKind,
+    journal: RunJournal,
     look_up: LookUp,
     values: Mapping[str, Any],
     redact: Callable[[str], str] | None,
 ) -> StoredFile:
-    source: Source = kind.open(_context(spec, values))
-    if redact is not None:
-        source = Redacted(source, redact)
+    """Pin all that the source gives."""
+    with _asked(_context(spec, values), redact) as source, _spool_folder() as folder:
+        write_spool(source, folder / "rows", look_up=look_up)
+        return _record(run, journal, _kept(run, folder / "rows", look_up))
+
+
+def _changes(
+    run: Run,
+    spec: SourceSpec,
+    journal: RunJournal,
+    look_up: LookUp,
+    values: Mapping[str, Any],
+    redact: Callable[[str], str] | None,
+) -> StoredFile:
+    """Pin what is carried, and what lies behind the watermark."""
+    changes, carried = begin(run, spec)
+    with _asked(_context(spec, values, changes.since), redact) as source, _spool_folder() as folder:
+        rows = write_changes(source, run.version.plan, changes, carried, folder, look_up)
+        return _record(run, journal, _kept(run, rows, look_up), changes=changes.to_json())
+
+
+@contextmanager
+def _asked(context: SourceContext, redact: Callable[[str], str] | None) -> Iterator[Source]:
+    source: Source = source_kind(context.spec.kind).open(context)
     try:
-        with tempfile.TemporaryDirectory(dir=settings.DATA_DIR, prefix="spool-") as folder:
-            spool = Path(folder) / "rows"
-            write_spool(source, spool, look_up=look_up)
-            with spool.open("rb") as file:
-                name = f"Run {run.number} rows.jsonl.gz"
-                return store(run.company, file, name=name, by=run.requested_by, look_up=look_up)
+        yield Redacted(source, redact) if redact is not None else source
     finally:
         source.close()
+
+
+@contextmanager
+def _spool_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=settings.DATA_DIR, prefix="spool-") as folder:
+        yield Path(folder)
+
+
+def _kept(run: Run, spool: Path, look_up: LookUp) -> StoredFile:
+    with spool.open("rb") as file:
+        return store(run.company, file, name=f"Run {run.number} rows.jsonl.gz", by=run.requested_by, look_up=look_up)
 
 
 def _fetched(run: Run, spec: SourceSpec, kind: SourceKind, look_up: LookUp, values: Mapping[str, Any]) -> StoredFile:

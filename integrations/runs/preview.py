@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from integrations.connectors.registry import connector, destination_kind, source_kind
-from integrations.connectors.spec import SourceContext, Target
+from integrations.connectors.spec import SourceContext, SourceKind, Target
 from integrations.engine.batch import Row
 from integrations.engine.errors import DefinitionError, SourceError, WaybillError
 from integrations.engine.inputs import Inputs
@@ -108,7 +108,9 @@ def sample_source(process: Process, spec: SourceSpec) -> Iterator[Source]:
     kind = source_kind(spec.kind)
     values, redact = source_values(process, spec)
     connection = opened(connection_of(spec.connection)) if spec.connection else None
-    context = SourceContext(spec=spec, opened=connection, values=values, rows=ROWS, seconds=SECONDS)
+    context = SourceContext(
+        spec=spec, opened=connection, values=values, rows=ROWS, seconds=SECONDS, after=_from_the_beginning(spec, kind)
+    )
     if kind.takes_file:
         sample = sample_of(process)
         context = replace(context, file=path_of(sample), file_name=sample.name)
@@ -120,6 +122,13 @@ def sample_source(process: Process, spec: SourceSpec) -> Iterator[Source]:
         raise
     finally:
         source.close()
+
+
+def _from_the_beginning(spec: SourceSpec, kind: SourceKind) -> str | None:
+    """Give the watermark that previews begin with. What need not name one shows all that there is."""
+    if not spec.reads_changes:
+        return None
+    return spec.first_value if kind.watermark_in else ""
 
 
 def source_values(process: Process, spec: SourceSpec) -> tuple[dict[str, Any], Redactor]:

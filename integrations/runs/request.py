@@ -78,7 +78,7 @@ def request_run(
             source_file=rows or _file_to_read(process, version.plan, file),
             has_parents_rows=rows is not None,
             given=values,
-            exclusive=version.plan.options.when_busy is not WhenBusy.ALLOW,
+            exclusive=_is_exclusive(version.plan),
             parent=parent,
             parent_key=parent_key,
         )
@@ -120,7 +120,7 @@ def default_name(process: Process, now: datetime) -> str:
 def rerun(run: Run, *, by: User | None) -> Run:
     """Run a process again as `run` did: the same file, today's version (spec 20, step 5).
 
-    A query is asked anew. Raises `Refused` while the last run of the process is In-Progress, naming it.
+    A query is asked anew, one for changes for those since the watermark as it is now. Raises `Refused` while the last run of the process is In-Progress, naming it.
     """
     rows = run.source_file if run.has_parents_rows else None
     file = None if run.has_parents_rows else _file_of(run)
@@ -209,6 +209,11 @@ def _refuse_when_busy(process: Process, plan: Plan) -> None:
             "second run meanwhile. Wait until it has ended, or cancel it.",
             code="refused.busy",
         )
+
+
+def _is_exclusive(plan: Plan) -> bool:
+    """Say whether no other run of the process may go on meanwhile: two that begin at one watermark read the same."""
+    return plan.options.when_busy is not WhenBusy.ALLOW or plan.source.reads_changes
 
 
 def _file_to_read(process: Process, plan: Plan, file: StoredFile | None) -> StoredFile | None:

@@ -6,13 +6,13 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import ProtectedError
 from django.db.models.functions import Now
-from django_scopes import scope, scopes_disabled
+from django_scopes import scope
 
 from accounts import audit
 from accounts.models import Company
 from integrations.models import OutputFile, ProcessVersion, Run, StoredFile
 from integrations.models.run import OPEN
-from integrations.runs.files import discard
+from integrations.runs.files import discard_unwanted
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def _deleted(run: Run) -> list[int]:
             member.delete()
         contents = [file.sha256 for file in StoredFile.objects.filter(pk__in=files) if _let_go(file)]
     for sha256 in contents:
-        _discard_bytes(sha256)
+        discard_unwanted(sha256)
     return [member.number for member in family]
 
 
@@ -80,13 +80,3 @@ def _let_go(file: StoredFile) -> bool:
     except ProtectedError:
         return False
     return True
-
-
-def _discard_bytes(sha256: str) -> None:
-    """Give the disk back, unless a file of any company has the same content."""
-
-    def is_wanted() -> bool:
-        with scopes_disabled():
-            return StoredFile.objects.filter(sha256=sha256).exists()
-
-    discard(sha256, is_wanted)

@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.audit import record
 from accounts.http import Request
 from accounts.models import Role
 from accounts.policy import requires
@@ -19,11 +20,12 @@ from integrations.connectors.spec import SourceKind
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import DOCUMENT, Column, Plan, SourceSpec
 from integrations.forms.mapping import RevisionForm
-from integrations.forms.process import ColumnForm, SampleForm, SourceForm, column_forms
+from integrations.forms.process import ColumnForm, SampleForm, SourceForm, WatermarkForm, column_forms
 from integrations.forms.surroundings import connections_for, source_kinds
-from integrations.models import Process
+from integrations.models import Process, Run, RunStatus, Watermark
 from integrations.runs import preview
 from integrations.runs.files import path_of, store
+from integrations.runs.watermarks import changing
 from integrations.web.editor import catch_up, editable, found, frame, go_on, respond, who_saved, write_draft
 
 
@@ -103,6 +105,56 @@ def read_columns(request: Request, public_id: UUID) -> HttpResponse:
     return _learn_columns(request, process, form.cleaned_data["revision"], spec, **files)
 
 
+@require_POST
+@requires(Role.DESIGNER)
+def set_watermark(request: Request, public_id: UUID) -> HttpResponse:
+    """Let the next run begin behind another value."""
+    process = editable(public_id)
+    spec = _read_for_changes(process)
+    form = WatermarkForm(request.POST, spec=spec)
+    if not form.is_valid():
+        kind = source_kinds().get(process.drafted.source.kind)
+        return _source_page(request, process, kind, watermark_form=form, status=422)
+    with changing(process) as watermark:
+        before = watermark.value
+        watermark.set(spec.watermark, form.cleaned_data["value"], by=request.user)
+        _record_watermark(request, process, "process.watermark_set", before, watermark.value)
+    messages.success(request, f"The watermark is set. {_next_run(process)} reads what lies behind it.")
+    return redirect("process-source", public_id)
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def reset_watermark(request: Request, public_id: UUID) -> HttpResponse:
+    """Let the next run read from the beginning, and carry nothing."""
+    process = editable(public_id)
+    with changing(process) as watermark:
+        before = watermark.value
+        watermark.reset(by=request.user)
+        _record_watermark(request, process, "process.watermark_reset", before, "")
+    messages.success(request, f"The watermark is reset. {_next_run(process)} reads from the beginning.")
+    return redirect("process-source", public_id)
+
+
+def _read_for_changes(process: Process) -> SourceSpec:
+    """Give the source that runs read for changes, or the draft where none does yet. Nothing else has a watermark."""
+    newest = process.newest_version
+    for spec in (*([newest.plan.source] if newest else []), process.drafted.source):
+        if spec.reads_changes and spec.watermark:
+            return spec
+    raise Http404
+
+
+def _record_watermark(request: Request, process: Process, action: str, before: str, after: str) -> None:
+    record(action, process.name, before={"watermark": before}, after={"watermark": after}, request=request)
+
+
+def _next_run(process: Process) -> str:
+    """Name the run that will see what was changed: one that goes on has read what it reads."""
+    going_on = Run.objects.filter(process=process, status=RunStatus.IN_PROGRESS).first()
+    return f"Run {going_on.number} goes on as it began; the next one" if going_on else "The next run"
+
+
 def keys_of(spec: SourceSpec) -> tuple[str, ...]:
     """The key fields of a source that says itself what its documents are."""
     return (DOCUMENT,) if spec.options.get("shape") == "documents" else ()
@@ -152,6 +204,7 @@ def _source_page(
     form: SourceForm | None = None,
     columns: "BaseFormSet[ColumnForm] | None" = None,
     sample_form: SampleForm | None = None,
+    watermark_form: WatermarkForm | None = None,
     status: int = 200,
     **more: Any,
 ) -> HttpResponse:
@@ -175,6 +228,10 @@ def _source_page(
         columns=columns,
         column_rows=[(item, first.get(_name_of(item), [])) for item in columns.forms],
         sample_form=sample_form,
+        watermark=Watermark.objects.select_related("moved_by", "set_by", "carried_from")
+        .filter(process=process)
+        .first(),
+        watermark_form=watermark_form or WatermarkForm(spec=draft.source, auto_id="watermark-%s"),
         from_connection=bool(kind and not kind.from_parent and (not kind.takes_file or draft.source.connection)),
         **more,
     )

@@ -40,6 +40,7 @@ from integrations.models import (
     StageEntry,
 )
 from integrations.models.ledger import HANDOVER
+from integrations.runs.changes import Changes
 from integrations.runs.failed_documents import as_planned, file_name, write_failed
 from integrations.runs.files import path_of
 from integrations.runs.request import Refused, request_cancel, rerun
@@ -141,6 +142,7 @@ def summary(request: Request, number: int) -> HttpResponse:
         "stages": _stages(run),
         "tasks": _tasks(run),
         "handovers": LogEntry.objects.filter(run=run, stage=HANDOVER).order_by("pk")[:HANDOVERS_SHOWN],
+        "changes": _changes(run),
         "parameters": _parameters(run),
         "variables": _variables(run),
         "comparison": None if run.is_open else _comparison(run),
@@ -338,6 +340,27 @@ def sentence_of(run: Run) -> str:
         words += f" and {run.documents_restricted:,} {were} left out on purpose"
     attention = attention_of(run).words
     return f"{words}. {attention}." if attention else f"{words}."
+
+
+def _changes(run: Run) -> str:
+    """Say of a run that read changes since when, how many rows came, and whether the watermark moved."""
+    if not run.changes:
+        return ""
+    read = Changes(**run.changes)
+    since = f"Changes since {read.since}" if read.since else "Everything, for there was no watermark yet"
+    rows = f"{read.new_rows:,} new row{'' if read.new_rows == 1 else 's'}"
+    if read.carried_rows:
+        rows += f" and {read.carried_rows:,} carried from "
+        rows += f"run {read.carried_from}" if read.carried_from else "a run that is no longer kept"
+    if read.moved:
+        end = f"watermark moved to {read.reached}"
+    elif run.is_open:
+        end = "the watermark moves when the run has ended well"
+    elif read.moved is None:
+        end = "the watermark stays, for the run did not end well"
+    else:
+        end = "the watermark stays where it was"
+    return f"{since}; {rows}; {end}."
 
 
 def _parameters(run: Run) -> list[tuple[str, str]]:

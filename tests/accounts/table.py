@@ -61,6 +61,10 @@ def process(world: World, it: Furniture) -> list[Any]:
     return [it.process.public_id]
 
 
+def changes_only(world: World, it: Furniture) -> list[Any]:
+    return [it.busy.public_id]
+
+
 def line(world: World, it: Furniture) -> list[Any]:
     return [it.process.public_id, 1]
 
@@ -322,6 +326,10 @@ TABLE: dict[str, Row] = {
         least="designer", methods=POST, args=process, data=tab("source", **{"columns-1-key": "on"})
     ),
     "process-sample": Row(least="designer", methods=POST, args=process, data=sample),
+    "process-watermark-set": Row(
+        least="designer", methods=POST, args=changes_only, data=lambda world, it, client: {"value": f"2027{WORD}"}
+    ),
+    "process-watermark-reset": Row(least="designer", methods=POST, args=changes_only),
     "process-read-columns": Row(least="designer", methods=POST, args=process, data=revision),
     "process-target": Row(least="viewer", args=process),
     "process-target-save": Row(

@@ -4,7 +4,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from integrations.engine.plan import (
     FieldMap,
     Line,
     Plan,
+    SourceMode,
     SourceSpec,
     Stage,
     Task,
@@ -50,6 +51,7 @@ from integrations.models import (
     StoredFile,
     TaskDeed,
     TranslationTable,
+    Watermark,
 )
 from integrations.runs.files import store
 from integrations.runs.journal import make_filter, pack_keys
@@ -140,7 +142,7 @@ def furnish(company: Company, by: User, folder: Path, *, word: str, number: int)
             spare_connection=_connection(company, f"Spare{word}", path),
             process=process,
             trashed=trashed,
-            busy=busy,
+            busy=_changes_only(busy, by, word),
             run=_ended_run(process, by, word, number),
             queued=_run(busy, by, word, number + 1),
             member=member.memberships.get(),
@@ -153,6 +155,25 @@ def furnish(company: Company, by: User, folder: Path, *, word: str, number: int)
             workbook=_workbook(company, folder, word, by),
             export=_export(company, word, by),
         )
+
+
+def _changes_only(process: Process, by: User, word: str) -> Process:
+    """Let the draft of `process` read changes only, and have come so far."""
+    draft = process.drafted
+    source = replace(draft.source, mode=SourceMode.CHANGES, watermark=draft.source.columns[0].name)
+    Process.objects.filter(pk=process.pk).update(draft=replace(draft, source=source).to_json())
+    Watermark.objects.create(
+        company=process.company,
+        process=process,
+        column=source.watermark,
+        value=f"2026{word}",
+        set_by=by,
+        carried=store(process.company, ContentFile(CSV), name=f"carried{word}.csv", by=by),
+        carried_documents=1,
+        moved_at=timezone.now(),
+    )
+    process.refresh_from_db()
+    return process
 
 
 def _variable(company: Company, name: str, word: str, by: User) -> GlobalVariable:

@@ -24,6 +24,9 @@ from accounts.audit import record
 from accounts.models import Company, Role, User
 from integrations.connectors.excel import write_rows
 from integrations.engine.plan import (
+    DOCUMENT,
+    ROWS_OF,
+    Column,
     ColumnType,
     DateCalculation,
     FieldMap,
@@ -31,6 +34,9 @@ from integrations.engine.plan import (
     Match,
     NoMatch,
     NoneFound,
+    Plan,
+    SourceMode,
+    SourceSpec,
     Stage,
     Task,
     TaskType,
@@ -38,8 +44,9 @@ from integrations.engine.plan import (
 )
 from integrations.exchange.bundle import zipped
 from integrations.exchange.things import File, everything
-from integrations.models import Connection, GlobalVariable, Process, TranslationTable
+from integrations.models import Connection, GlobalVariable, Process, Run, TranslationTable, Watermark
 from integrations.runs.request import request_cancel, request_run
+from integrations.runs.watermarks import changing
 from tests import factories
 from tests.accounts.table import TABLE
 from tests.browser.conftest import NO_FAULT, ended_run
@@ -238,6 +245,7 @@ def test_the_designers_pages(
         fields = tuple(others.get(item.target, item) for item in line.fields)
         translated = replace(broken, lines=(replace(line, fields=fields),), additional=(found, listed))
         Process.objects.filter(pk=customers.pk).update(draft=translated.to_json())
+    _look_at_sources(eye, customers, translated, crm, olga)
     eye.look(*map(reverse, TABLES), reverse("translation-table", args=[table.public_id]))
     eye.look(*(reverse(f"process-{part}", args=[customers.public_id, 1]) for part in ("mapping", "additional")))
     eye.look(reverse("process-lookup", args=[customers.public_id, 1, "additional", 1]))
@@ -254,6 +262,37 @@ def test_the_designers_pages(
     page.get_by_role("button", name="Test").click()
     expect(page.get_by_role("heading", name="Test")).to_be_visible()
     eye.look_at("a connection, tested")
+
+
+def _look_at_sources(eye: Eye, process: Process, plan: Plan, crm: Connection, by: User) -> None:
+    """Each kind of source, the grouping of one that is read as documents, and one that is read for changes only."""
+    source = reverse("process-source", args=[process.public_id])
+    eye.look(*(f"{source}?kind={kind}" for kind in ("json", "xml", "fixed_width", "rest", "parent_rows")))
+    columns = (*plan.source.columns, Column(name=DOCUMENT), Column(name=ROWS_OF))
+    nested = SourceSpec(kind="json", options={"shape": "documents"}, columns=columns)
+    lines = (replace(plan.lines[0], grouped=False, rows="items"),)
+    changes = SourceSpec(
+        kind="sql_query",
+        connection=str(crm.public_id),
+        options={"query": "SELECT * FROM customers"},
+        columns=plan.source.columns,
+        mode=SourceMode.CHANGES,
+        watermark=plan.source.columns[0].name,
+    )
+    with scope(company=process.company):
+        Process.objects.filter(pk=process.pk).update(draft=replace(plan, source=nested, lines=lines).to_json())
+    eye.look(reverse("process-grouping", args=[process.public_id, 1]))
+    with scope(company=process.company):
+        run, file = Run.objects.filter(process=process).first(), process.default_file
+        Process.objects.filter(pk=process.pk).update(draft=replace(plan, source=changes).to_json())
+        with changing(process) as watermark:
+            watermark.set(changes.watermark, "2026-11-01 10:00:00", by=by)
+            Watermark.objects.filter(pk=watermark.pk).update(carried=file, carried_documents=3, carried_from=run)
+    eye.look(source)
+    eye.page.get_by_text("Reset", exact=True).click()
+    eye.look_at("asking whether to reset the watermark")
+    with scope(company=process.company):
+        Process.objects.filter(pk=process.pk).update(draft=plan.to_json())
 
 
 def _exported(company: Company, folder: Path) -> Path:

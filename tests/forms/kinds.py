@@ -31,6 +31,14 @@ QUERY = SourceKind(
     open=never_opened,
     settings=(Setting(name="query", label="Query", kind=FieldKind.LONG_TEXT, required=True),),
 )
+CHANGING = SourceKind(
+    key="changing",
+    title="Web service",
+    open=never_opened,
+    reads_changes=True,
+    watermark_in="path",
+    settings=(Setting(name="path", label="Path", required=True),),
+)
 TABLE = DestinationKind(key="table", title="Table", open=never_opened)
 
 FIELDS = (
@@ -66,7 +74,7 @@ def customers(**changes: Any) -> Plan:
 
 def around(**changes: Any) -> Surroundings:
     parts: dict[str, Any] = {
-        "sources": {"file": FILE, "query": QUERY},
+        "sources": {"file": FILE, "query": QUERY, "changing": CHANGING},
         "destinations": {"table": TABLE},
         "connections": {CRM: "Demo CRM"},
         "targets": {"customers": FIELDS},

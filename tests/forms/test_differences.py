@@ -15,6 +15,7 @@ from integrations.engine.plan import (
     Line,
     NoMatch,
     Plan,
+    SourceMode,
     Translation,
     ValueType,
     WhenBusy,
@@ -39,6 +40,16 @@ def test_source_columns_are_told_one_by_one() -> None:
         "Source column City added",
         "Source column Name removed",
         "Source column CustomerNumber: text became integer",
+    ]
+
+
+def test_how_a_source_is_read_is_told_with_its_watermark() -> None:
+    plan = customers()
+    changes = replace(plan.source, mode=SourceMode.CHANGES, watermark="Changed", first_value="7")
+
+    assert differences(plan, replace(plan, source=changes)) == [
+        "Source: changes only, by Changed instead of everything",
+        "Source: the first watermark is 7 instead of empty",
     ]
 
 

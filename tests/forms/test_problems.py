@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from integrations.engine.plan import (
+    DOCUMENT,
     Column,
     ColumnType,
     DateCalculation,
@@ -17,6 +18,7 @@ from integrations.engine.plan import (
     Options,
     ParentData,
     Plan,
+    SourceMode,
     SourceSpec,
     Stage,
     Task,
@@ -24,6 +26,7 @@ from integrations.engine.plan import (
     Translation,
     ValueType,
     Variable,
+    WhenBusy,
     WriteMode,
 )
 from integrations.forms.problems import Neighbour, problems_of
@@ -91,6 +94,67 @@ def test_a_limit_out_of_bounds_is_said_at_the_options(limit: int) -> None:
     assert (problem.tab, problem.sentence) == (
         "options",
         f"How long runs are kept is {limit:,}. Enter a number from 1 to 3,650, or nothing for no limit.",
+    )
+
+
+def changing(**changes: Any) -> Plan:
+    """A plan that reads changes only, and can."""
+    columns = (*customers().source.columns, Column(name="Changed", type=ValueType.INTEGER))
+    parts: dict[str, Any] = {
+        "kind": "changing",
+        "connection": CRM,
+        "options": {"path": "customers?since=[WATERMARK]"},
+        "columns": columns,
+        "mode": SourceMode.CHANGES,
+        "watermark": "Changed",
+    }
+    return customers(source=SourceSpec(**(parts | changes)))
+
+
+def test_a_source_that_is_read_for_changes_only_has_no_problem_by_itself() -> None:
+    assert sentences(changing()) == []
+    assert sentences(changing(first_value="7")) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mode": SourceMode.BULK}, "The path names [WATERMARK], and everything is read. Choose Changes only, or take it out."),
+        ({"options": {"path": "a"}}, "Only changes are read, and the path does not say where [WATERMARK] goes. Write it there."),
+        ({"watermark": ""}, "Only changes are read, and no column is chosen that the watermark is taken from."),
+        ({"watermark": "changd"}, "Watermark column changd is not a column of the source. Nearest name: Changed."),
+        (
+            {"columns": (*customers().source.columns, Column(name="Changed", type=ValueType.BOOLEAN))},
+            "Watermark column Changed is Yes / No, which has no greatest value. Choose another one.",
+        ),
+        (
+            {"first_value": "soon"},
+            "The first watermark: “soon” is no whole number for the watermark column Changed: a whole number such as 42 was "
+            "expected. Correct the type of the column on the Source tab, or the source.",
+        ),
+        (
+            {"kind": "file", "connection": "", "options": {"encoding": "utf-8"}},
+            "Text file cannot be read for changes only. Choose Everything.",
+        ),
+        (
+            {"options": {"path": "[WATERMARK]", "shape": "documents"}, "columns": (*changing().source.columns, Column(name=DOCUMENT))},
+            "Only changes are read, and Document numbers the records anew in every run. Choose key fields that stay.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_keeps_a_source_from_being_read_for_changes_only(changes: dict[str, Any], said: str) -> None:
+    plan = changing(**changes)
+    keyed = replace(plan, key_fields=(DOCUMENT,)) if "Document" in said else plan
+
+    assert sentences(keyed) == [said]
+
+
+def test_changes_are_read_by_one_run_at_a_time() -> None:
+    (problem,) = problems_of(replace(changing(), options=Options(when_busy=WhenBusy.ALLOW)), around())
+
+    assert problem.tab == "options"
+    assert (
+        problem.sentence == "Only changes are read, which one run does at a time. Let a second run wait or refuse it."
     )
 
 

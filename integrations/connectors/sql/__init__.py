@@ -111,6 +111,7 @@ CONNECTOR = Connector(
             title="SQL query",
             open=_open_query,
             repeatable=False,
+            reads_changes=True,
             settings=(
                 Setting(
                     name="query",

@@ -1,6 +1,7 @@
 """Names in brackets in a statement: a mark stands in their place, and their values are bound, never pasted."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from integrations.connectors.sql.systems import System
@@ -18,4 +19,4 @@ def bound(system: System, text: str, values: Mapping[str, Any]) -> tuple[str, li
 
 
 def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, str | int | float) else text_of(value)
+    return value if value is None or isinstance(value, str | int | float | Decimal) else text_of(value)

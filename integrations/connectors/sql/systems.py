@@ -99,6 +99,10 @@ class System(ABC):
         """Give a typed value as the driver takes it."""
         return value
 
+    def number(self, value: Decimal) -> Any:
+        """Give a number as the database compares it with those it has."""
+        return int(value) if value == value.to_integral_value() else value
+
     def without_equality(self, cursor: Any, table: str) -> frozenset[str]:
         """Name the columns of a table whose types cannot be compared, only their texts can."""
         return frozenset()
@@ -206,6 +210,10 @@ class Sqlite(System):
         if isinstance(value, datetime):
             return value.isoformat(" ")
         return value.isoformat() if isinstance(value, date) else value
+
+    def number(self, value: Decimal) -> Any:
+        whole = value == value.to_integral_value() and -(2**63) <= value < 2**63
+        return int(value) if whole else float(value)
 
     def _engine(self) -> Engine:
         return create_engine("sqlite://", creator=self._catalog, poolclass=NullPool)
