@@ -236,6 +236,16 @@ def test_an_encoding_is_marked_once_however_many_segments(tmp_path: Path, encodi
     assert written.decode(encoding) == "number,name\r\n1,Zoë\r\n2,€\r\n"
 
 
+@pytest.mark.parametrize("line_end", ["lf", "crlf"])
+def test_a_lone_carriage_return_stays_inside_its_field(tmp_path: Path, line_end: str) -> None:
+    place = Place(tmp_path, line_end=line_end)
+
+    place.run([("1", "a\rb"), ("2", "c")])
+
+    with (place.folder / "customers.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["number", "name"], ["1", "a\rb"], ["2", "c"]]
+
+
 def test_a_letter_that_the_encoding_lacks_fails_its_document_alone(tmp_path: Path) -> None:
     place = Place(tmp_path, encoding="latin-1")
     destination = place.destination()

@@ -130,8 +130,14 @@ class Delimited:
 
     def _bytes(self, rows: list[list[str]]) -> bytes:
         text = io.StringIO(newline="")
-        csv.writer(text, delimiter=self._delimiter, quoting=self._quoting, lineterminator=self._end).writerows(rows)
+        few, all_quoted = self._writer(text, self._quoting), self._writer(text, csv.QUOTE_ALL)
+        for row in rows:
+            # Readers take a lone CR for the end of a line as well, and the writer quotes the ends alone that it writes.
+            (all_quoted if any("\r" in value for value in row) else few).writerow(row)
         return text.getvalue().encode(self._codec)
+
+    def _writer(self, text: io.StringIO, quoting: Literal[0, 1]) -> Any:
+        return csv.writer(text, delimiter=self._delimiter, quoting=quoting, lineterminator=self._end)
 
     def _words(self, value: Any) -> str:
         if isinstance(value, str):
