@@ -9,6 +9,7 @@ from integrations.connectors.outputs import IN_FOLDER
 from integrations.connectors.places import HIDDEN, folder_of, lies_within
 from integrations.connectors.spec import Connector, FileDoor, FoundFile, Opened, Setting, Tested
 from integrations.engine.errors import AdministratorError, DefinitionError, SourceError, WaybillError
+from integrations.engine.file_name import search_complaint
 
 LISTED = 10_000
 
@@ -18,8 +19,8 @@ def find(opened: Opened, pattern: str) -> list[FoundFile]:
 
     Raises `SourceError` where only folders match: whoever put one there meant a file.
     """
-    if "/" in pattern or "\\" in pattern or "\0" in pattern:
-        raise DefinitionError(f"“{pattern}” is no file name pattern: it may not name folders. Write one such as *.csv.")
+    if said := search_complaint(pattern):
+        raise DefinitionError(said)
     files, folders = _matching(opened, pattern)
     if folders and not files:
         raise SourceError(

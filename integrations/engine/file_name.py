@@ -56,6 +56,13 @@ def pattern_complaint(pattern: str, names: Iterable[str] = KNOWN_AT_START) -> st
     return complaint(named(pattern, known, datetime(2026, 1, 1)))
 
 
+def search_complaint(pattern: str) -> str:
+    """Say in a sentence why a pattern cannot be looked for in one folder; "" when it can."""
+    if any(mark in pattern for mark in ("/", "\\", "\0")):
+        return f"“{pattern}” is no file name pattern: it may not name folders. Write one such as *.csv."
+    return ""
+
+
 def _dated(pattern: str, moment: datetime) -> str:
     for short, picture in SHORT.items():
         pattern = pattern.replace(short, picture)

@@ -197,6 +197,9 @@ class FieldMapForm(ScriptForm):
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}
+        if given.get("target") and not given.get("column_type") and not self.initial.get("target"):
+            name = given["target"]
+            self.add_error("column_type", f"{name} is not mapped. Choose its column type, or clear its name.")
         if given.get("column_type") and not given.get("target"):
             self.add_error("target", "The added field has no name. Type the name that the destination expects.")
         for cell, complaint in self._not_offered(given):

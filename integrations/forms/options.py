@@ -85,7 +85,8 @@ class OptionsForm(PlainForm):
     stop_after = Limit(
         label="Stop after failed documents",
         most=MOST["stop_after"],
-        help_text="Looked at after every segment that was sent. The run ends as Failed, and the rest is held.",
+        help_text="Looked at after every batch that was sent. The run ends as Failed, and the rest is held; when nothing "
+        "is left to hold, the run ends Completed with Errors.",
     )
     stop_after_percent = Limit(
         label="Stop after percent failed",

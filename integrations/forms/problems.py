@@ -12,7 +12,7 @@ from integrations.connectors.http_call import body_of, statuses
 from integrations.connectors.spec import DestinationKind, SourceKind, TargetField
 from integrations.engine.dates import DATED
 from integrations.engine.errors import DefinitionError, SourceError
-from integrations.engine.file_name import pattern_complaint
+from integrations.engine.file_name import pattern_complaint, search_complaint
 from integrations.engine.order import HANDED_ON
 from integrations.engine.plan import (
     DOCUMENT,
@@ -138,6 +138,11 @@ def folded(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
+def _pattern(source: SourceSpec) -> str:
+    pattern = str(source.options.get("pattern") or "")
+    return search_complaint(pattern) if pattern else "No file name pattern says which file to fetch."
+
+
 def _source(plan: Plan, around: Surroundings) -> Iterator[Problem]:
     source, kind = plan.source, around.sources.get(plan.source.kind)
     if kind is None:
@@ -147,8 +152,8 @@ def _source(plan: Plan, around: Surroundings) -> Iterator[Problem]:
         yield Problem(sentence="The connection of the source no longer exists. Choose another one.", tab="source")
     elif not source.connection and kind.needs_connection:
         yield Problem(sentence=f"{kind.title} needs a connection to read from.", tab="source")
-    if source.connection and kind.takes_file and not source.options.get("pattern"):
-        yield Problem(sentence="No file name pattern says which file to fetch.", tab="source")
+    if source.connection and kind.takes_file and (said := _pattern(source)):
+        yield Problem(sentence=said, tab="source")
     for setting in kind.settings:
         if setting.required and source.options.get(setting.name) in (None, ""):
             yield Problem(sentence=f"{setting.label} of the source is empty.", tab="source")

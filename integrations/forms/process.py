@@ -11,6 +11,7 @@ from django.conf import settings
 from accounts.models import User
 from integrations.connectors.spec import DestinationKind, Setting, SourceKind, TargetField
 from integrations.engine.errors import DefinitionError, WaybillError
+from integrations.engine.file_name import search_complaint
 from integrations.engine.plan import (
     Column,
     DestinationSpec,
@@ -259,6 +260,13 @@ class SourceForm(PlainForm):
     @property
     def change_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in OF_CHANGES if name in self.fields]
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        pattern = option("pattern")
+        if given.get("connection") and (said := search_complaint(given.get(pattern, ""))):
+            self.add_error(pattern, said)
+        return given
 
     def source(self, columns: Iterable[Column]) -> SourceSpec:
         """The source after validation, with the given columns."""

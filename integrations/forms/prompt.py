@@ -69,6 +69,12 @@ class PromptForm(PlainForm):
             self.fields["type"].help_text = "Its value is secure, so it is asked for as a password is."
 
     def clean(self) -> dict[str, Any]:
+        if not self.cleaned_data.get("asked") and set(self.changed_data) - {"asked", "revision"}:
+            self.add_error(
+                "asked",
+                "It is not asked for, so what was changed below would be lost. Switch on “Ask for it when the process "
+                "runs”, or put the rest back.",
+            )
         said = None if self.errors else self.prompt()
         if said and (complaint := complaint_about(said, secure=self.secure)):
             self.add_error(None, f"It cannot be asked for like this: {complaint}")

@@ -71,13 +71,18 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS, only: int | No
 
 
 def _begun(plan: Plan) -> Plan:
-    """Leave out calculations that nothing is written in yet: a draft has them, and no run comes so far. Nor is a task done."""
+    """Leave out calculations that nothing is written in yet: a draft has them, and no run comes so far. Nor is a task
+    done.
+
+    An additional column stays, blank: lines may have it as a column of theirs.
+    """
 
     def is_begun(item: FieldMap) -> bool:
         return item.column_type is not ColumnType.CALCULATION or bool(item.value.strip())
 
     lines = (replace(line, fields=tuple(filter(is_begun, line.fields))) for line in plan.lines)
-    return replace(plan, lines=tuple(lines), tasks=())
+    additional = (i if is_begun(i) else replace(i, column_type=ColumnType.CONSTANT, value="") for i in plan.additional)
+    return replace(plan, lines=tuple(lines), additional=tuple(additional), tasks=())
 
 
 def line_preview(process: Process, plan: Plan, line: int, number: int) -> Preview:

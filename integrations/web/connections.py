@@ -197,16 +197,17 @@ def delete(request: Request, public_id: UUID) -> HttpResponse:
 
 
 def points_at(connection: Connection, connector: Connector | None) -> str:
-    """Say in a few words where a connection leads: its first filled-in settings, never a secret."""
+    """Say in a few words where a connection leads: the settings that say so under its choices, never a secret."""
     if connector is None:
         return ""
-    words = []
-    for setting in connector.settings:
-        value = connection.settings.get(setting.name)
-        if setting.kind is FieldKind.CHOICE:
-            words.append(dict(setting.choices).get(value, ""))
-        elif setting.kind is FieldKind.TEXT:
-            words.append(str(value or ""))
+    given = connection.settings
+    words = [
+        str(given.get(setting.name) or "")
+        for setting in connector.settings
+        if setting.kind is FieldKind.TEXT
+        and (setting.leads or setting.is_path or setting.only_with)
+        and (setting.only_with is None or given.get(setting.only_with[0]) == setting.only_with[1])
+    ]
     return " · ".join([word for word in words if word][:3])
 
 

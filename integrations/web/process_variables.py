@@ -103,7 +103,10 @@ def prompt(request: Request, public_id: UUID, name: str) -> HttpResponse:
     """Show whether and how a variable is asked for when the process runs."""
     process = found(public_id)
     said = _said_of(process, name)
-    return _prompt_page(request, process, said, _prompt_form(said, initial={"revision": process.revision}))
+    # The link that says “Ask for it” has said that already.
+    asked = said.prompt is not None or "ask" in request.GET
+    form = _prompt_form(said, initial={"revision": process.revision, "asked": asked})
+    return _prompt_page(request, process, said, form)
 
 
 @require_POST

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from integrations.engine.file_name import search_complaint
 from integrations.engine.plan import (
     DOCUMENT,
     Column,
@@ -85,6 +86,8 @@ def test_a_file_from_a_connection_needs_a_pattern() -> None:
     plan = customers(source=replace(customers().source, connection=CRM))
 
     assert sentences(plan) == ["No file name pattern says which file to fetch."]
+    folder = replace(plan, source=replace(plan.source, options={**plan.source.options, "pattern": "in/orders_*.json"}))
+    assert sentences(folder) == [search_complaint("in/orders_*.json")] != [""]
 
 
 @pytest.mark.parametrize("limit", [-5, 10**17])

@@ -257,6 +257,21 @@ def test_a_designer_says_what_is_asked_for(client: Client, dora: User, process: 
     assert COUNT not in {item.name for item in process.drafted.variables}
 
 
+def test_who_comes_to_have_a_variable_asked_for_finds_that_switched_on(
+    client: Client, dora: User, process: Process
+) -> None:
+    client.force_login(dora)
+    save_prompt(client, process, COUNT, asked=None)
+    process.refresh_from_db()
+    save(client, process, "variables", add=COUNT)
+    page = reverse("process-prompt", args=[process.public_id, COUNT])
+    assert f'{page}?ask=yes"' in client.get(reverse("process-variables", args=[process.public_id])).content.decode()
+
+    assert client.get(page, {"ask": "yes"}).context["form"]["asked"].value() is True
+    refused = save_prompt(client, process, COUNT, label="Rows")
+    assert refused.status_code == 422 and "what was changed below would be lost" in refused.content.decode()
+
+
 def test_what_cannot_be_asked_is_not_saved(client: Client, dora: User, process: Process) -> None:
     client.force_login(dora)
     response = save_prompt(client, process, REGION, choices="")

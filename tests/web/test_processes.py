@@ -785,3 +785,24 @@ def test_a_process_that_is_only_a_child_names_its_columns(client: Client, dora: 
     assert [column.name for column in process.drafted.source.columns] == ["CustomerNumber", "Name"]
     page = client.get(reverse("process-source", args=[process.public_id])).content.decode()
     assert "id_connection" not in page and "Read columns" not in page
+
+
+def test_the_sample_of_an_additional_calculation_that_is_not_written_yet_is_blank(
+    client: Client, with_line: Process
+) -> None:
+    answers = shown_answers(client, with_line, "additional", line=1)
+    answers |= {"fields-0-target": "Later", "fields-0-column_type": "calculation"}
+    address = reverse("process-additional-sample", args=[with_line.public_id, 1])
+
+    response = client.post(address, answers)
+
+    assert response.status_code == 200
+    (cell,) = (row["sample"] for row in response.context["rows"] if row["sample"])
+    assert (cell.text, cell.words) == ("", "blank")
+
+
+def test_a_field_that_was_named_and_not_mapped_is_not_dropped_in_silence(client: Client, with_line: Process) -> None:
+    refused = save(client, with_line, "additional", line=1, **{"fields-0-target": "Due", "fields-0-type": "date"})
+
+    assert refused.status_code == 422
+    assert "Due is not mapped. Choose its column type, or clear its name." in refused.content.decode()
