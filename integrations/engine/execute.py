@@ -330,8 +330,9 @@ class _Execution:
         segments = self._segments(seen, mapper, skip=begun.documents)
         self._accounted_variables = self._variables.snapshot()
         try:
-            if self._minds_documents:
-                # What a task does shows in the next document, so nothing is computed ahead of it.
+            if self._minds_documents or self._plan.numbered:
+                # What a task does shows in the next document, so nothing is computed ahead of it; and numbers are
+                # taken where the run is written, which one thread alone does.
                 self._send_all(segments, begun, settled, of=seen.documents)
                 return
             with Ahead(segments, meanwhile=self._stop_if_asked, interrupt=self._abandon) as mapped:

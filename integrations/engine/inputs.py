@@ -1,11 +1,11 @@
-"""What a run brings to its mapping besides its rows: its variables, its start, the translation tables it pinned, and
-the tables of other systems that it looks into."""
+"""What a run brings to its mapping besides its rows: its variables, its start, the translation tables it pinned, the
+tables of other systems that it looks into, and the sequences it takes numbers from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from integrations.engine.ports import Lookups
+from integrations.engine.ports import Lookups, Numbers
 from integrations.engine.variables import Variables
 
 
@@ -26,3 +26,4 @@ class Inputs:
     tables: Mapping[str, Table] = field(default_factory=dict)
     started_at: datetime | None = None
     lookups: Lookups | None = None
+    numbers: Numbers | None = None

@@ -63,11 +63,14 @@ class Mapper:
         inputs = inputs or Inputs()
         self._calculated = sum(item.column_type is ColumnType.CALCULATION for item in plan.additional)
         self._additional = [
-            _Field(item, everything[: self._width + at], forms, place, inputs, types)
+            _Field(item, everything[: self._width + at], forms, place, inputs, types, f"/{item.target}")
             for at, (item, place) in enumerate((item, min(place, 0)) for item, place in _placed(plan.additional))
         ]
         self._fields = [
-            [_Field(item, everything, forms, place, inputs, types) for item, place in _placed(line.fields)]
+            [
+                _Field(item, everything, forms, place, inputs, types, f"{line.name}/{item.target}")
+                for item, place in _placed(line.fields)
+            ]
             for line in plan.lines
         ]
         self._forgets = order_of(plan).send_singly
@@ -90,6 +93,7 @@ class Mapper:
             for owner in cut.owners:
                 sent[owner] = True
         columns = [self._mapped(index, cut, problems) for index, cut in enumerate(cuts)]
+        self._number(documents, cuts, columns, problems)
         verdicts: list[Bucket | None] = [None if found else Bucket.RESTRICTED for found in sent]
         for index in problems:
             verdicts[index] = Bucket.FAILED
@@ -115,8 +119,25 @@ class Mapper:
             if item.is_calculated:
                 cut.computed = self._calculate(calculated, cut, problems)
                 calculated += 1
-            for row, value in zip(cut.rows, item.column(cut, problems), strict=True):
+            values = _once(item, documents, cut, problems) if item.is_numbered else item.column(cut, problems)
+            for row, value in zip(cut.rows, values, strict=True):
                 row[place] = value if isinstance(value, str) else _as_source_text(value)
+
+    def _number(
+        self,
+        documents: Sequence[Document],
+        cuts: list[_Cut],
+        columns: list[list[list[Any]]],
+        problems: dict[int, Problem],
+    ) -> None:
+        """Give rolling numbers to the records of documents without a problem, once every other value is known."""
+        for fields, cut, values in zip(self._fields, cuts, columns, strict=True):
+            for place, item in enumerate(fields):
+                if item.is_numbered:
+                    wanted = [index for index, owner in enumerate(cut.owners) if owner not in problems]
+                    taken = item.numbers([(documents[cut.owners[i]].number, cut.numbers[i]) for i in wanted])
+                    for index, number in zip(wanted, taken, strict=True):
+                        values[place][index] = item.one(number, index, cut, problems)
 
     def _calculate(self, place: int, cut: _Cut, problems: dict[int, Problem]) -> list[Sequence[Any]]:
         """Ask the calculation of an additional column about every row, each on its own."""
@@ -277,6 +298,14 @@ def _keep(keep: _Cut, cut: _Cut, owner: int, computed: list[Computed]) -> None:
         keep.computed.append(answer.values)
 
 
+def _once(item: "_Field", documents: Sequence[Document], cut: _Cut, problems: dict[int, Problem]) -> list[Any]:
+    """Give each document without a problem one number, which all of its rows share."""
+    wanted = [index for index in dict.fromkeys(cut.owners) if index not in problems]
+    taken = item.numbers([(documents[index].number, documents[index].row_numbers[0]) for index in wanted])
+    by_owner = dict(zip(wanted, taken, strict=True))
+    return [by_owner.get(owner, "") for owner in cut.owners]
+
+
 def _as_source_text(value: Any) -> str:
     """Give a computed value as a column of the source would hold it."""
     if isinstance(value, datetime):
@@ -320,9 +349,11 @@ class _Field:
         place: int,
         inputs: Inputs,
         types: dict[str, ValueType],
+        at: str,
     ) -> None:
         self._spec = spec
         self._place = place
+        self._numbers, self._at = inputs.numbers, at
         self._source = -1
         form = spec.format
         self._table = _table_of(spec, inputs)
@@ -407,6 +438,20 @@ class _Field:
         return self._spec.column_type is ColumnType.CALCULATION
 
     @property
+    def is_numbered(self) -> bool:
+        """True for a rolling number that says its sequence."""
+        return self._spec.column_type is ColumnType.ROLLING_NUMBER and bool(self._spec.sequence)
+
+    def numbers(self, wanted: Sequence[tuple[int, int]]) -> Sequence[str]:
+        """Take a number for each (document, row)."""
+        assert self._numbers is not None
+        return self._numbers.take(self._spec.sequence, self._at, wanted) if wanted else ()
+
+    def one(self, number: str, index: int, cut: _Cut, problems: dict[int, Problem]) -> Any:
+        """Give a number as the type of the field."""
+        return self._one(number, index, cut, problems, self._convert)
+
+    @property
     def may_leave_out(self) -> bool:
         """True when a record may be left out for what is looked up for it."""
         return self._finder is not None and self._finder.how.restricts
@@ -449,7 +494,8 @@ class _Field:
             values = self._converted(raw, cut, problems) if self._convert else list(map(as_text, raw))
         else:
             values = raw = [self._constant] * len(cut.rows)
-        if self._spec.required:
+        # A number is there once its document is known to need one.
+        if self._spec.required and not self.is_numbered:
             self._demand(values, cut, problems)
         return values
 

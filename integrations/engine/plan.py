@@ -38,6 +38,7 @@ class ColumnType(StrEnum):
     DATE_CALCULATION = "date_calculation"
     LOOKUP = "lookup"
     LIST_OPTION = "list_option"
+    ROLLING_NUMBER = "rolling_number"
 
 
 class NoMatch(StrEnum):
@@ -328,7 +329,8 @@ class Lookup:
 class FieldMap:
     """One target field. `value` is, by `column_type`, a column name, a script body, the constant itself, the name of
     a global variable or the option chosen of a list. A translated field has its `translation` besides the column, a
-    calculated date its `date`, one that is looked up its `lookup`, one of a list the `choices` of that list."""
+    calculated date its `date`, one that is looked up its `lookup`, one of a list the `choices` of that list. A rolling
+    number is the next one of its `sequence`, a public id."""
 
     target: str
     column_type: ColumnType = ColumnType.SOURCE_COLUMN
@@ -340,6 +342,7 @@ class FieldMap:
     date: DateCalculation | None = None
     lookup: Lookup | None = None
     choices: tuple[str, ...] = ()
+    sequence: str = ""
 
     @property
     def column(self) -> str:
@@ -597,6 +600,11 @@ class Plan:
         """How the translated fields find their values."""
         found = (f.translation for f in self.fields if f.column_type is ColumnType.TRANSLATION)
         return tuple(item for item in found if item is not None)
+
+    @property
+    def numbered(self) -> tuple[FieldMap, ...]:
+        """The fields that are rolling numbers."""
+        return tuple(f for f in self.fields if f.column_type is ColumnType.ROLLING_NUMBER)
 
     @property
     def lookups(self) -> tuple[Lookup, ...]:

@@ -133,6 +133,14 @@ class Lookups(Protocol):
         for no answer."""
 
 
+class Numbers(Protocol):
+    """The sequences that fields of a run take their numbers from."""
+
+    def take(self, sequence: str, place: str, wanted: Sequence[tuple[int, int]]) -> Sequence[str]:
+        """Give the next number, as text, for each (document, row) at a `place` of the plan. What this run was given
+        before, for a document that it does not account for yet, it is given again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Position:
     """Where the ledger stands: whole segments written, and the documents they account for.

@@ -18,18 +18,19 @@ from integrations.connectors.registry import CONNECTORS
 from integrations.connectors.spec import Connector
 from integrations.engine.plan import Plan, Variable
 from integrations.exchange.bundle import Thing
-from integrations.exchange.plans import CONNECTION, PROCESS, TABLE, VARIABLE, from_data, text_of
+from integrations.exchange.plans import CONNECTION, PROCESS, SEQUENCE, TABLE, VARIABLE, from_data, text_of
 from integrations.exchange.text import NotTaken
-from integrations.exchange.things import filled, names, process_data, table_data, variable_data
+from integrations.exchange.things import filled, names, process_data, sequence_data, table_data, variable_data
 from integrations.forms.connection import ConnectionForm
 from integrations.forms.differences import differences
 from integrations.forms.plain import PlainForm
 from integrations.forms.problems import problems_of
 from integrations.forms.process import ImportedProcessForm
+from integrations.forms.rolling_number import RollingNumberForm
 from integrations.forms.surroundings import called_by, first_complaint, surroundings_of
 from integrations.forms.translation import TableForm, changes_between, complaint_about
 from integrations.forms.variable import GlobalVariableForm
-from integrations.models import Connection, GlobalVariable, Process, TranslationTable
+from integrations.models import Connection, GlobalVariable, Process, RollingNumber, TranslationTable
 from integrations.models.translation import Pairs
 from integrations.models.vault import vault_of
 
@@ -136,6 +137,8 @@ def _taken(things: Sequence[Thing], by: Importer, choice: Choice, judged: Mappin
             _take_variable(item, by, choice)
         elif item.thing.kind == TABLE:
             _take_table(item, by)
+        elif item.thing.kind == SEQUENCE:
+            _take_sequence(item, by)
     _take_processes([item for item in items if item.thing.kind == PROCESS], by, judged)
     return items
 
@@ -146,6 +149,7 @@ def seen(things: Sequence[Thing]) -> str:
         CONNECTION: Connection.objects.all(),
         VARIABLE: GlobalVariable.objects.all(),
         TABLE: TranslationTable.objects.all(),
+        SEQUENCE: RollingNumber.objects.all(),
         PROCESS: Process.objects.kept(),
     }
     met = []
@@ -312,6 +316,31 @@ def _take_table(item: Item, by: Importer) -> None:
     elif not there.change(revision=there.revision, by=by.user, pairs=pairs, **given):
         raise _meanwhile(thing)
     by.tell("translation_table.imported", item)
+
+
+def _take_sequence(item: Item, by: Importer) -> None:
+    """Take how the numbers go on. Those that were given here stay given: the next number never moves back."""
+    thing = item.thing
+    data = _known(thing, "description", "prefix", "width", "step", "next_number")
+    there = RollingNumber.objects.filter(name=thing.name).first()
+    numbers = {name: data.get(name, 1) for name in ("width", "step", "next_number")}
+    for name, value in numbers.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise NotTaken(f"{thing.where}, {name}: a whole number belongs there.")
+    texts = {name: text_of(data.get(name, ""), f"{thing.where}, {name}") for name in ("description", "prefix")}
+    if there is not None:
+        numbers["next_number"] = max(numbers["next_number"], there.next_number)
+    form = RollingNumberForm({**texts, **numbers, "name": thing.name}, sequence=there)
+    if not _is_right(item, form):
+        return
+    given = {name: form.cleaned_data[name] for name in (*texts, *numbers)}
+    if there is not None:
+        item.changes = _told(sequence_data(there), given, tuple(given))
+    item.state = NEW if there is None else CHANGED if item.changes else SAME
+    if item.left or item.state == SAME:
+        return
+    made = there or RollingNumber(company=by.company, name=thing.name)
+    _write(item, by, there, made, given, "rolling_number.imported")
 
 
 # Processes ----------------------------------------------------------------------------------------------------------

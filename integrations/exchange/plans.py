@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
-from integrations.engine.plan import DestinationSpec, Lookup, Plan, SourceSpec, Task, Translation
+from integrations.engine.plan import DestinationSpec, FieldMap, Lookup, Plan, SourceSpec, Task, Translation
 from integrations.engine.secure import HANDLE
 from integrations.exchange.text import NotTaken
 
@@ -18,6 +18,7 @@ Rename = Callable[[str, str], str]
 """(kind of thing, its name or public id) → the other of the two."""
 
 CONNECTION, VARIABLE, TABLE, PROCESS = "connection", "global variable", "translation table", "process"
+SEQUENCE = "rolling number"
 REFERENCES: Mapping[tuple[type, str], str] = {
     (SourceSpec, "connection"): CONNECTION,
     (DestinationSpec, "connection"): CONNECTION,
@@ -26,6 +27,7 @@ REFERENCES: Mapping[tuple[type, str], str] = {
     (Task, "integration"): PROCESS,
     (Lookup, "connection"): CONNECTION,
     (Translation, "table"): TABLE,
+    (FieldMap, "sequence"): SEQUENCE,
 }
 """The fields of a plan that hold the public id of another thing of the company."""
 

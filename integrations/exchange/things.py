@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from integrations.engine.plan import Plan
-from integrations.exchange.plans import CONNECTION, PROCESS, TABLE, VARIABLE, as_data, references
+from integrations.exchange.plans import CONNECTION, PROCESS, SEQUENCE, TABLE, VARIABLE, as_data, references
 from integrations.exchange.text import written
 from integrations.forms.mentions import mentions_of
-from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, TranslationTable
+from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, RollingNumber, TranslationTable
 
 FORMAT = 1
 FOLDERS: Mapping[str, str] = {
     CONNECTION: "connections",
     VARIABLE: "global-variables",
     TABLE: "translation-tables",
+    SEQUENCE: "rolling-numbers",
     PROCESS: "processes",
 }
 """The folder of each kind, in the order in which they build on one another."""
@@ -50,6 +51,7 @@ def names() -> Names:
     rows = {
         CONNECTION: Connection.objects.values_list("public_id", "name"),
         TABLE: TranslationTable.objects.values_list("public_id", "name"),
+        SEQUENCE: RollingNumber.objects.values_list("public_id", "name"),
         PROCESS: Process.objects.kept().values_list("public_id", "name"),
     }
     return Names({kind: {str(key): name for key, name in found} for kind, found in rows.items()})
@@ -62,6 +64,7 @@ def everything() -> list[File]:
         *_files(CONNECTION, map(connection_data, Connection.objects.all())),
         *_files(VARIABLE, map(variable_data, GlobalVariable.objects.all())),
         *_files(TABLE, map(table_data, TranslationTable.objects.select_related("rows"))),
+        *_files(SEQUENCE, map(sequence_data, RollingNumber.objects.all())),
         *_files(PROCESS, _processes(list(Process.objects.kept()), called)),
     ]
 
@@ -73,7 +76,7 @@ def one(process: Process) -> File:
 
 
 def with_what_it_needs(process: Process) -> list[File]:
-    """Export a process with the connections, variables and tables it uses, and the processes its tasks come to."""
+    """Export a process with the connections, variables, tables and rolling numbers it uses, and the processes its tasks come to."""
     wanted: dict[str, set[str]] = {kind: set() for kind in FOLDERS}
     ahead, processes = [process], {process.pk: process}
     while ahead:
@@ -89,6 +92,7 @@ def with_what_it_needs(process: Process) -> list[File]:
         *_files(CONNECTION, map(connection_data, Connection.objects.filter(public_id__in=wanted[CONNECTION]))),
         *_files(VARIABLE, map(variable_data, GlobalVariable.objects.filter(name__in=wanted[VARIABLE]))),
         *_files(TABLE, map(table_data, tables)),
+        *_files(SEQUENCE, map(sequence_data, RollingNumber.objects.filter(public_id__in=wanted[SEQUENCE]))),
         *_files(PROCESS, _processes(sorted(processes.values(), key=lambda item: item.name), names())),
     ]
 
@@ -116,6 +120,11 @@ def variable_data(variable: GlobalVariable) -> dict[str, Any]:
 
 def table_data(table: TranslationTable) -> dict[str, Any]:
     return _headed(TABLE, table.name, {**_described(table.description), "rows": dict(table.pairs)})
+
+
+def sequence_data(sequence: RollingNumber) -> dict[str, Any]:
+    told = {name: getattr(sequence, name) for name in ("prefix", "width", "step", "next_number")}
+    return _headed(SEQUENCE, sequence.name, {**_described(sequence.description), **told})
 
 
 def process_data(process: Process, newest: Plan | None, called: Names) -> dict[str, Any]:

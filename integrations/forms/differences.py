@@ -170,6 +170,8 @@ def _grouping(old: Line, new: Line) -> Iterator[str]:
 def _words(item: FieldMap) -> str:
     if item.column_type == "calculation":
         return "a calculation"
+    if item.column_type == "rolling_number":
+        return "a rolling number" if item.sequence else "a rolling number, none chosen"
     if item.translation:
         rule = NO_MATCH[item.translation.no_match].format(item.translation.default)
         return f"a translation of {item.value or 'no column'}, {rule}"

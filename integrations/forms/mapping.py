@@ -50,6 +50,7 @@ COLUMN_TYPES = [
     (ColumnType.DATE_CALCULATION.value, "Date Calculation"),
     (ColumnType.LOOKUP.value, "Lookup"),
     (ColumnType.LIST_OPTION.value, "List Option"),
+    (ColumnType.ROLLING_NUMBER.value, "Rolling Number"),
 ]
 UNITS = [(unit.value, unit.value) for unit in DateUnit]
 DAYS = [
@@ -75,12 +76,14 @@ VALUE_CELLS = {
     ColumnType.DATE_CALCULATION: "dated",
     ColumnType.LIST_OPTION: "option",
 }
-"""The cell of the grid that holds the value of each column type; a lookup has a page of its own."""
+"""The cell of the grid that holds the value of each column type; a lookup has a page of its own, and a rolling
+number is no value."""
 NAMED: Mapping[str, Sequence[str]] = {
     ColumnType.SOURCE_COLUMN: ("column",),
     ColumnType.GLOBAL_VARIABLE: ("variable",),
     ColumnType.TRANSLATION: ("column", "table"),
     ColumnType.DATE_CALCULATION: ("dated",),
+    ColumnType.ROLLING_NUMBER: ("sequence",),
 }
 """The cells of each column type that name something there has to be."""
 SPARE_FIELDS = 3
@@ -172,6 +175,7 @@ class FieldMapForm(ScriptForm):
     day = forms.ChoiceField(choices=DAYS, required=False)
     option = forms.CharField(required=False, max_length=4000, strip=False)
     choices = forms.CharField(required=False, max_length=20_000, strip=False)
+    sequence = forms.CharField(required=False)
 
     def __init__(self, *args: Any, offered: "Offered", **kwargs: Any) -> None:
         # Hundreds of rows, each with a copy of these fields, would cost more than all the rest of their page.
@@ -224,10 +228,10 @@ class FieldMapForm(ScriptForm):
             if (
                 not name
                 or name in there
-                or (saved and name in (saved.value, saved.translation and saved.translation.table))
+                or (saved and name in (saved.value, saved.sequence, saved.translation and saved.translation.table))
             ):
                 continue
-            near = nearest(name, list(there)) if cell != "table" else ""
+            near = nearest(name, list(there)) if cell not in ("table", "sequence") else ""
             yield cell, f"{complaint.format(name)} {f'Nearest name: {near}.' if near else 'Choose another one.'}"
 
     def field_map(self) -> FieldMap | None:
@@ -250,10 +254,11 @@ class FieldMapForm(ScriptForm):
             # The lookup as its own page left it.
             lookup=((saved and saved.lookup) or Lookup()) if column_type is ColumnType.LOOKUP else None,
             choices=options_in(given["choices"]) if column_type is ColumnType.LIST_OPTION else (),
+            sequence=given["sequence"] if column_type is ColumnType.ROLLING_NUMBER else "",
         )
 
     def _value(self, column_type: ColumnType) -> str:
-        if column_type is ColumnType.LOOKUP:
+        if column_type not in VALUE_CELLS:
             return ""
         value: str = self.cleaned_data[VALUE_CELLS[column_type]]
         return "" if column_type is ColumnType.DATE_CALCULATION and self.cleaned_data["base"] != OF_COLUMN else value
@@ -281,6 +286,7 @@ class Offered:
     columns: Sequence[str]
     variables: Sequence[str]
     tables: Mapping[str, str]
+    sequences: Mapping[str, str]
     known: Mapping[str, TargetField]
     keys: Collection[str]
     saved: Mapping[str, FieldMap]
@@ -302,6 +308,7 @@ class Offered:
             "dated": columns,
             "variable": (dict.fromkeys(self.variables), "{} is no global variable."),
             "table": (self.tables, "its translation table no longer exists."),
+            "sequence": (self.sequences, "its rolling number no longer exists."),
         }
 
 
@@ -349,11 +356,12 @@ def field_map_forms(
     *,
     variables: Sequence[str] = (),
     tables: Mapping[str, str] | None = None,
+    sequences: Mapping[str, str] | None = None,
 ) -> BaseFieldMaps:
     """The mapping grid of a line: required and unmapped first, then mapped, then the rest.
 
-    A target that does not list its fields gets spare rows, to name fields in. `variables` and `tables` (names by public
-    id) are those of the company.
+    A target that does not list its fields gets spare rows, to name fields in. `variables`, `tables` and `sequences`
+    (names by public id) are those of the company.
     """
     rows = grid_rows(line, fields)
     if not fields:
@@ -362,6 +370,7 @@ def field_map_forms(
         columns=[column.name for column in plan.all_columns],
         variables=variables,
         tables=tables or {},
+        sequences=sequences or {},
         known={item.name: item for item in fields},
         keys=line.keys,
         saved={item.target: item for item in line.fields},
@@ -388,13 +397,13 @@ def _row(about: TargetField, item: FieldMap | None) -> dict[str, Any]:
     if item is None:
         return {**row, "group": "missing" if about.required else "rest", "column_type": ""}
     of_start = item.date is not None and item.date.of_start
-    says = item.value or of_start or (item.lookup and item.lookup.table)
+    says = item.value or of_start or item.sequence or (item.lookup and item.lookup.table)
     empty = item.column_type is not ColumnType.CONSTANT and not says
     group = "missing" if about.required and empty else "mapped"
     row |= {"group": group, "column_type": item.column_type.value, "format": item.format}
     if item.column_type in VALUE_CELLS:
         row[VALUE_CELLS[item.column_type]] = item.value
-    row |= {"choices": "; ".join(item.choices), "lookup": item.lookup}
+    row |= {"choices": "; ".join(item.choices), "lookup": item.lookup, "sequence": item.sequence}
     if item.translation:
         how = item.translation
         row |= {"table": how.table, "no_match": how.no_match.value, "default": how.default}

@@ -38,6 +38,15 @@ def translations_of(plan: Plan) -> list[Mention]:
     ]
 
 
+def numbers_of(plan: Plan) -> list[Mention]:
+    """Give every mention of a rolling number in `plan`; the name is its public id."""
+    return [
+        Mention(name=item.sequence, words=words, tab="integration", line=number, part=part)
+        for number, part, words, item in _placed(plan)
+        if item.sequence
+    ]
+
+
 def _of_the_source(plan: Plan) -> Iterator[Mention]:
     for option, names in plan.source.named.items():
         for name in sorted(names):

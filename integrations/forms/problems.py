@@ -98,6 +98,8 @@ class Surroundings:
     secure: Collection[str] = ()
     tables: Collection[str] = ()
     searchable: Collection[str] = ()
+    sequences: Mapping[str, str] = field(default_factory=dict)
+    """The rolling numbers: public ids to prefixes."""
     own: str = ""
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
 
@@ -398,6 +400,8 @@ def _complaint(item: FieldMap, columns: Sequence[str], around: Surroundings) -> 
             return _of_lookup(item.lookup or Lookup(), around)
         case ColumnType.LIST_OPTION:
             return _of_option(item)
+        case ColumnType.ROLLING_NUMBER:
+            return _of_number(item, around)
         case ColumnType.CALCULATION:
             return _of_script(item.value, columns, around) if item.value.strip() else "the calculation is empty."
     return ""
@@ -422,6 +426,19 @@ def _of_option(item: FieldMap) -> str:
     if not item.value:
         return "no option is chosen."
     return "" if item.value in item.choices else f"{item.value} is no option of its list."
+
+
+def _of_number(item: FieldMap, around: Surroundings) -> str:
+    if not item.sequence:
+        return "no rolling number is chosen."
+    prefix = around.sequences.get(item.sequence)
+    if prefix is None:
+        return "its rolling number no longer exists. Choose another one."
+    if item.type not in (ValueType.TEXT, ValueType.INTEGER, ValueType.DECIMAL):
+        return f"a rolling number is no {item.type}."
+    if prefix and item.type is not ValueType.TEXT:
+        return f"its rolling number begins with {prefix}, and the field is {item.type}."
+    return ""
 
 
 def _of_lookup(how: Lookup, around: Surroundings) -> str:

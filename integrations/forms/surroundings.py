@@ -7,7 +7,7 @@ from integrations.connectors.registry import CONNECTORS
 from integrations.connectors.spec import DestinationKind, SourceKind, Target, TargetField
 from integrations.engine.plan import Plan, TaskType, ValueType
 from integrations.forms.problems import Neighbour, Surroundings
-from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, TranslationTable
+from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, RollingNumber, TranslationTable
 from integrations.models.process import ProcessQuerySet
 from integrations.scripting.check import Complaint, Severity, check_script
 
@@ -65,6 +65,7 @@ def surroundings_of(process: Process) -> Surroundings:
         secure=frozenset(GlobalVariable.objects.filter(is_secure=True).values_list("name", flat=True)),
         searchable=frozenset(key for key, _ in searchable_connections()),
         tables=frozenset(map(str, TranslationTable.objects.values_list("public_id", flat=True))),
+        sequences={str(key): prefix for key, prefix in RollingNumber.objects.values_list("public_id", "prefix")},
         own=str(process.public_id),
         neighbours=_reachable(called_by(process.drafted)),
     )

@@ -1,4 +1,4 @@
-"""Where global variables, translation tables and processes are used: in the drafts and newest versions of the processes that are kept."""
+"""Where global variables, translation tables, rolling numbers and processes are used: in the drafts and newest versions of the processes that are kept."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
 from integrations.engine.plan import Plan
-from integrations.forms.mentions import Mention, mentions_of, translations_of
-from integrations.models import Process, ProcessVersion, TranslationTable
+from integrations.forms.mentions import Mention, mentions_of, numbers_of, translations_of
+from integrations.models import Process, ProcessVersion, RollingNumber, TranslationTable
 
 Mentions = Callable[[Plan], list[Mention]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """A process that uses a variable or a table. `mentions` are the draft's; `version` is the newest one's number if that uses it
+    """A process that uses a variable, a table or a rolling number. `mentions` are the draft's; `version` is the newest one's number if that uses it
     too, and `only_version` holds the places in words where the draft no longer does."""
 
     process: Process
@@ -38,6 +38,16 @@ def uses_of_tables() -> dict[str, list[Use]]:
 def uses_of_table(table: TranslationTable) -> list[Use]:
     """Give where one translation table is used."""
     return _uses(str(table.public_id), translations_of).get(str(table.public_id), [])
+
+
+def uses_of_numbers() -> dict[str, list[Use]]:
+    """The same for rolling numbers, by their public ids."""
+    return _uses(': "rolling_number"', numbers_of)
+
+
+def uses_of_number(sequence: RollingNumber) -> list[Use]:
+    """Give where one rolling number is used."""
+    return _uses(str(sequence.public_id), numbers_of).get(str(sequence.public_id), [])
 
 
 def _uses(text: str, mentions: Mentions) -> dict[str, list[Use]]:

@@ -5,6 +5,7 @@ from integrations.models.heartbeat import Heartbeat
 from integrations.models.ledger import DocumentOutcome, LedgerSegment, LogEntry, StageEntry, TaskDeed
 from integrations.models.output_file import OutputFile
 from integrations.models.process import Process, ProcessVersion
+from integrations.models.rolling_number import GivenNumbers, RollingNumber
 from integrations.models.run import Run, RunStatus
 from integrations.models.stored_file import StoredFile
 from integrations.models.translation import TranslationRows, TranslationTable
@@ -14,6 +15,7 @@ from integrations.models.watermark import Watermark
 __all__ = [
     "Connection",
     "DocumentOutcome",
+    "GivenNumbers",
     "GlobalVariable",
     "Heartbeat",
     "LedgerSegment",
@@ -21,6 +23,7 @@ __all__ = [
     "OutputFile",
     "Process",
     "ProcessVersion",
+    "RollingNumber",
     "Run",
     "RunStatus",
     "StageEntry",

@@ -9,7 +9,7 @@ import math
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -19,16 +19,18 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from integrations.engine.batch import Bucket, Document, Problem
-from integrations.engine.errors import Fenced
+from integrations.engine.errors import DefinitionError, Fenced
 from integrations.engine.failpoint import failpoint
 from integrations.engine.limits import out_of_time
 from integrations.engine.ports import Position, Segment, Stop
 from integrations.models import (
     DocumentOutcome,
+    GivenNumbers,
     LedgerSegment,
     LogEntry,
     OutputFile,
     Process,
+    RollingNumber,
     Run,
     RunStatus,
     StageEntry,
@@ -87,6 +89,8 @@ class RunJournal:
         """What a run that reads changes leaves to the next one."""
         self.deadline: Deadline | None = None
         """When the run has to have ended; None where it may take its time."""
+        self.gives_numbers = False
+        """True where the run takes rolling numbers, so that those of what is accounted for are let go."""
         self._lines: list[LogEntry] = []
         self._claimed_at = time.monotonic()
         self._first_settled_at: float | None = None
@@ -170,6 +174,8 @@ class RunJournal:
             )
             page.save(force_insert=True)
             DocumentOutcome.objects.bulk_create(outcomes, batch_size=ROWS_AT_ONCE)
+            if self.gives_numbers:
+                GivenNumbers.objects.filter(run=self._run, last_document__lte=page.last_document).delete()
             failpoint("journal.in_settle")
         failpoint("journal.settled")
         self._first_settled_at = self._first_settled_at or time.monotonic()
@@ -223,6 +229,25 @@ class RunJournal:
                 company=self._run.company, run=self._run, number=number, defaults=fields
             )
 
+    def take_numbers(self, sequence: str, place: str, wanted: Sequence[tuple[int, int]]) -> dict[int, str]:
+        """Take a number for each (document, row), and keep under the fence for whom: by row."""
+        with self._writing():
+            self._hold_or_drop(Run.objects.beat(self._run.pk, self._lease.epoch))
+            try:
+                taken = RollingNumber.take(sequence, len(wanted))
+            except RollingNumber.DoesNotExist:
+                raise DefinitionError(
+                    f"The rolling number of {place.rpartition('/')[2]} no longer exists. Choose another one in the mapping.",
+                    code="definition.number",
+                ) from None
+            numbers = {row: number for (_, row), number in zip(wanted, taken, strict=True)}
+            last = max(document for document, _ in wanted)
+            GivenNumbers.objects.create(
+                company=self._run.company, run=self._run, place=place, last_document=last, numbers=numbers
+            )
+        failpoint("journal.numbers")
+        return numbers
+
     def finish(self, *, status: str, reason: str, code: str) -> None:
         """End the run. One that calls itself complete while its buckets do not add up is Failed, `unbalanced`.
 
@@ -241,6 +266,8 @@ class RunJournal:
             if run.changes and status in WELL:
                 self._move_watermark(run, run.changes)
             self._close_stages()
+            if self.gives_numbers:
+                GivenNumbers.objects.filter(run=self._run).delete()
             self._hold_or_drop(
                 Run.objects.finish(
                     self._run.pk,

@@ -51,6 +51,7 @@ from integrations.runs.journal import WELL, Deadline, RunJournal
 from integrations.runs.lease import Lease
 from integrations.runs.lookups import open_lookups
 from integrations.runs.named_things import see_that_all_is_there
+from integrations.runs.numbers import open_numbers
 from integrations.runs.outputs import RunWorkspace, clear
 from integrations.runs.pin import SourceInTime, open_pinned
 from integrations.runs.redaction import Redactor
@@ -197,7 +198,13 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
         look_up = _look_up(run, journal)
         lookups = LookupsInTime(partial(open_lookups, plan))
         closing.callback(lookups.close)
-        inputs = Inputs(variables=variables, tables=tables_of(run.tables), started_at=started_at, lookups=lookups)
+        inputs = Inputs(
+            variables=variables,
+            tables=tables_of(run.tables),
+            started_at=started_at,
+            lookups=lookups,
+            numbers=open_numbers(run, plan, journal),
+        )
         workspace = RunWorkspace(run, lease.epoch, journal, variables, started_at)
         context = partial(_context, plan, journal, workspace)
         destination = DestinationInTime(partial(_open_destination, plan, context, variables, journal, look_up))

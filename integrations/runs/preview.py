@@ -30,6 +30,7 @@ from integrations.runs.connections import connection_of, opened
 from integrations.runs.facts import trial_facts
 from integrations.runs.files import path_of, store
 from integrations.runs.lookups import open_lookups
+from integrations.runs.numbers import NextNumbers
 from integrations.runs.pin import pattern_of, values_named_by
 from integrations.runs.redaction import Redacted, Redactor
 from integrations.runs.translations import pins_of, tables_of
@@ -60,6 +61,7 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS, only: int | No
             tables=tables_of(pins_of(plan)),
             started_at=local_start(process.company, timezone.now()),
             lookups=lookups,
+            numbers=NextNumbers(),
         )
         if not plan.has_scripts:
             return preview(plan, source, None, inputs=inputs, rows=rows, only=only)

@@ -45,6 +45,7 @@ GROUPS: tuple[tuple[str, tuple[Offer, ...]], ...] = (
         (
             Offer("Global Variables", "global-variables", icon="variable"),
             Offer("Translation Tables", "translation-tables", icon="file-spreadsheet"),
+            Offer("Rolling Numbers", "rolling-numbers", icon="list-numbers"),
         ),
     ),
     (

@@ -17,7 +17,7 @@ from integrations.engine.plan import FieldMap, Line, Plan
 from integrations.forms.lookup import LookupForm
 from integrations.forms.mapping import BaseFieldMaps, RevisionForm, field_map_forms
 from integrations.forms.surroundings import first_complaint, searchable_connections
-from integrations.models import GlobalVariable, Process, TranslationTable
+from integrations.models import GlobalVariable, Process, RollingNumber, TranslationTable
 from integrations.runs.lookups import fields_of, tables_at
 from integrations.runs.preview import SECONDS
 from integrations.web.editor import catch_up, code_names, editable, found, frame, go_on, respond, write_draft
@@ -77,8 +77,11 @@ def _grid(process: Process, data: Any = None) -> BaseFieldMaps:
     plan = process.drafted
     variables = tuple(GlobalVariable.objects.values_list("name", flat=True))
     tables = {str(key): name for key, name in TranslationTable.objects.values_list("public_id", "name")}
+    sequences = {str(key): name for key, name in RollingNumber.objects.values_list("public_id", "name")}
     line = Line(name="", target="", fields=plan.additional)
-    return field_map_forms(plan, line, (), first_complaint, data, variables=variables, tables=tables)
+    return field_map_forms(
+        plan, line, (), first_complaint, data, variables=variables, tables=tables, sequences=sequences
+    )
 
 
 def _addresses(process: Process, number: int) -> dict[str, str]:

@@ -36,7 +36,7 @@ from integrations.forms.mapping import (
 from integrations.forms.problems import nearest
 from integrations.forms.process import TYPES
 from integrations.forms.surroundings import destination_choices, first_complaint, targets_of, warnings
-from integrations.models import GlobalVariable, Process, TranslationTable
+from integrations.models import GlobalVariable, Process, RollingNumber, TranslationTable
 from integrations.runs.trial import try_restriction
 from integrations.web.editor import catch_up, code_names, editable, found, frame, go_on, respond, write_draft
 from integrations.web.samples import Cell, LineSample, line_sample, sampled_documents
@@ -184,7 +184,17 @@ def _grid(process: Process, line: Line, data: Any = None) -> BaseFieldMaps:
     variables = tuple(GlobalVariable.objects.values_list("name", flat=True))
     fields = targets_of(process).get(line.target, ())
     tables = {str(key): name for key, name in TranslationTable.objects.values_list("public_id", "name")}
-    return field_map_forms(process.drafted, line, fields, first_complaint, data, variables=variables, tables=tables)
+    sequences = {str(key): name for key, name in RollingNumber.objects.values_list("public_id", "name")}
+    return field_map_forms(
+        process.drafted,
+        line,
+        fields,
+        first_complaint,
+        data,
+        variables=variables,
+        tables=tables,
+        sequences=sequences,
+    )
 
 
 def sample_of(process: Process, plan: Plan, number: int, request: Request) -> LineSample:
@@ -241,6 +251,8 @@ def cells_of(grid: BaseFieldMaps) -> dict[str, Any]:
         "variables": offered.variables,
         "tables": offered.tables.items(),
         "known_tables": offered.tables,
+        "sequences": offered.sequences.items(),
+        "known_sequences": offered.sequences,
         "no_match": NO_MATCH,
         "bases": BASES,
         "units": UNITS,

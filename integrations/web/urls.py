@@ -20,6 +20,7 @@ from integrations.web import (
     process_variables,
     process_versions,
     processes,
+    rolling_numbers,
     run_panel,
     run_summary,
     runs,
@@ -188,6 +189,12 @@ urlpatterns = [
         translation_tables.take_workbook,
         name="translation-table-take",
     ),
+    # Rolling Numbers
+    path("rolling-numbers/", rolling_numbers.rolling_numbers, name="rolling-numbers"),
+    path("rolling-numbers/new/", rolling_numbers.new, name="rolling-number-new"),
+    path("rolling-numbers/<uuid:public_id>/", rolling_numbers.rolling_number, name="rolling-number"),
+    path("rolling-numbers/<uuid:public_id>/save/", rolling_numbers.save, name="rolling-number-save"),
+    path("rolling-numbers/<uuid:public_id>/delete/", rolling_numbers.delete, name="rolling-number-delete"),
     # The installation
     path("health/", health.health, name="health"),
     path("metrics/", health.metrics, name="metrics"),

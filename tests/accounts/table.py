@@ -89,6 +89,10 @@ def table(world: World, it: Furniture) -> list[Any]:
     return [it.table.public_id]
 
 
+def sequence(world: World, it: Furniture) -> list[Any]:
+    return [it.sequence.public_id]
+
+
 def run(world: World, it: Furniture) -> list[Any]:
     return [it.run.number]
 
@@ -147,6 +151,10 @@ def prompt_answers(world: World, it: Furniture, client: Client) -> dict[str, Any
 def table_answers(world: World, it: Furniture, client: Client) -> dict[str, Any]:
     shown = client.get(reverse("translation-table", args=table(world, it))).context
     return answers_of([shown["form"], shown["grid"]]) | {"rows-0-becomes": "Deutschland"}
+
+
+def sequence_answers(world: World, it: Furniture, client: Client) -> dict[str, Any]:
+    return {"name": "Invoices", "width": 6, "step": 1, "next_number": 40, "revision": 0}
 
 
 def new_table(world: World, it: Furniture, client: Client) -> dict[str, Any]:
@@ -407,6 +415,12 @@ TABLE: dict[str, Row] = {
     "global-variable": Row(least="viewer", args=variable),
     "global-variable-save": Row(least="designer", methods=POST, args=variable, data=variable_answers),
     "global-variable-delete": Row(least="designer", methods=POST, args=lambda world, it: [it.spare_variable.public_id]),
+    # Rolling Numbers
+    "rolling-numbers": Row(least="viewer"),
+    "rolling-number-new": Row(least="designer", methods=BOTH, data=sequence_answers),
+    "rolling-number": Row(least="viewer", args=sequence),
+    "rolling-number-save": Row(least="designer", methods=POST, args=sequence, data=sequence_answers),
+    "rolling-number-delete": Row(least="designer", methods=POST, args=lambda world, it: [it.spare_sequence.public_id]),
     # Translation Tables
     "translation-tables": Row(least="viewer"),
     "translation-table-new": Row(least="designer", methods=BOTH, data=new_table),

@@ -39,12 +39,14 @@ from integrations.forms.surroundings import profile
 from integrations.models import (
     Connection,
     DocumentOutcome,
+    GivenNumbers,
     GlobalVariable,
     LedgerSegment,
     LogEntry,
     OutputFile,
     Process,
     ProcessVersion,
+    RollingNumber,
     Run,
     RunStatus,
     StageEntry,
@@ -83,6 +85,8 @@ class Furniture:
     spare_variable: GlobalVariable
     table: TranslationTable
     spare_table: TranslationTable
+    sequence: RollingNumber
+    spare_sequence: RollingNumber
     workbook: StoredFile
     export: StoredFile
 
@@ -152,6 +156,8 @@ def furnish(company: Company, by: User, folder: Path, *, word: str, number: int)
             spare_variable=_variable(company, "GBL_SPARE", word, by),
             table=_table(company, f"Countries{word}", word, by),
             spare_table=_table(company, f"Spare{word}", word, by),
+            sequence=_sequence(company, f"Orders{word}", word, by),
+            spare_sequence=_sequence(company, f"Spare{word}", word, by),
             workbook=_workbook(company, folder, word, by),
             export=_export(company, word, by),
         )
@@ -184,6 +190,12 @@ def _variable(company: Company, name: str, word: str, by: User) -> GlobalVariabl
 def _table(company: Company, name: str, word: str, by: User) -> TranslationTable:
     pairs = [("DE", f"Germany{word}"), (f"FR{word}", "France")]
     return TranslationTable.make(company, by=by, pairs=pairs, name=name, description=f"Described{word}")
+
+
+def _sequence(company: Company, name: str, word: str, by: User) -> RollingNumber:
+    return RollingNumber.objects.create(
+        company=company, name=name, prefix=f"N{word}-", description=f"Described{word}", updated_by=by
+    )
 
 
 def _workbook(company: Company, folder: Path, word: str, by: User) -> StoredFile:
@@ -327,6 +339,7 @@ def _ended_run(process: Process, by: User, word: str, number: int) -> Run:
     StageEntry.objects.create(**owned, epoch=1, stage="read", message=f"read{word}", ended_at=now)
     LogEntry.objects.create(**owned, level="info", stage="read", message=f"logged{word}")
     OutputFile.objects.create(**owned, number=1, name=f"made{word}.csv", is_placed=True, file=process.default_file)
+    GivenNumbers.objects.create(**owned, place=f"Customer{word}/name", last_document=3, numbers={"1": f"N{word}-1"})
     TaskDeed.objects.create(**owned, place=f"integration_pre/TELL{word}", value=f"told{word}")
     return run
 

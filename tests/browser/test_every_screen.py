@@ -44,7 +44,15 @@ from integrations.engine.plan import (
 )
 from integrations.exchange.bundle import zipped
 from integrations.exchange.things import File, everything
-from integrations.models import Connection, GlobalVariable, Process, Run, TranslationTable, Watermark
+from integrations.models import (
+    Connection,
+    GlobalVariable,
+    Process,
+    RollingNumber,
+    Run,
+    TranslationTable,
+    Watermark,
+)
 from integrations.runs.request import request_cancel, request_run
 from integrations.runs.watermarks import changing
 from tests import factories
@@ -64,17 +72,20 @@ LINE = ("process-grouping", "process-mapping", "process-additional", "process-re
 TASK = ("process-tasks", "process-task-new", "process-variables")
 VARIABLES = ("global-variables", "global-variable-new")
 TABLES = ("translation-tables", "translation-table-new")
+NUMBERS = ("rolling-numbers", "rolling-number-new")
 DEFINE = (
     *PROCESS,
     *LINE,
     *TASK,
     *VARIABLES,
     *TABLES,
+    *NUMBERS,
     "process-task",
     "process-lookup",
     "process-prompt",
     "global-variable",
     "translation-table",
+    "rolling-number",
 )
 DEFINE += ("process-version", "process-compare", "definitions-import")
 DEFINE += ("processes", "process-new", "connections", "connection", "connection-new")
@@ -243,9 +254,12 @@ def test_the_designers_pages(
         listed = FieldMap(target="Kind", column_type=ColumnType.LIST_OPTION, value="b", choices=("a", "b"))
         others = {"name": field, "source": dated}
         fields = tuple(others.get(item.target, item) for item in line.fields)
-        translated = replace(broken, lines=(replace(line, fields=fields),), additional=(found, listed))
+        sequence = RollingNumber.objects.create(company=demo, name="Invoices", prefix="INV-", width=6, updated_by=olga)
+        numbered = FieldMap(target="Invoice", column_type=ColumnType.ROLLING_NUMBER, sequence=str(sequence.public_id))
+        translated = replace(broken, lines=(replace(line, fields=fields),), additional=(found, listed, numbered))
         Process.objects.filter(pk=customers.pk).update(draft=translated.to_json())
     _look_at_sources(eye, customers, translated, crm, olga)
+    eye.look(*map(reverse, NUMBERS), reverse("rolling-number", args=[sequence.public_id]))
     eye.look(*map(reverse, TABLES), reverse("translation-table", args=[table.public_id]))
     eye.look(*(reverse(f"process-{part}", args=[customers.public_id, 1]) for part in ("mapping", "additional")))
     eye.look(reverse("process-lookup", args=[customers.public_id, 1, "additional", 1]))

@@ -92,6 +92,18 @@ class Tables:
         return [Found(len(values), values[0] if values else None) for values in found]
 
 
+class Counted:
+    """Numbers from 1 on; `given` holds the (document, row)s of every question."""
+
+    def __init__(self) -> None:
+        self.given: list[list[tuple[int, int]]] = []
+
+    def take(self, sequence: str, place: str, wanted: Sequence[tuple[int, int]]) -> list[str]:
+        before = sum(map(len, self.given))
+        self.given.append(list(wanted))
+        return [str(before + index) for index in range(1, len(wanted) + 1)]
+
+
 class World:
     """A destination that outlives whoever writes to it. `received` counts how often each document arrived."""
 
@@ -267,10 +279,11 @@ def run(plan: Plan, source: Rows, world: World, ledger: Ledger, **ports: Any) ->
             tables=ports.get("tables", {}),
             started_at=ports.get("started_at"),
             lookups=ports.get("lookups"),
+            numbers=ports.get("numbers"),
         ),
         ticket_for=lambda segment: Ticket(run="r", token="t", epoch=1, segment=segment),
         wait=lambda seconds: None,
     )
 
 
-__all__ = ["Aggregate", "Cut", "Functions", "Hooks", "Ledger", "Rows", "Tables", "World", "customers", "run"]
+__all__ = ["Aggregate", "Counted", "Cut", "Functions", "Hooks", "Ledger", "Rows", "Tables", "World", "customers", "run"]

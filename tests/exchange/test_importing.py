@@ -27,7 +27,7 @@ from integrations.exchange.bundle import Thing, read_upload, zipped
 from integrations.exchange.importing import Choice, Importer, Item, look, seen, take
 from integrations.exchange.text import NotTaken
 from integrations.exchange.things import everything, one, with_what_it_needs
-from integrations.models import Connection, GlobalVariable, Process, TranslationTable
+from integrations.models import Connection, GlobalVariable, Process, RollingNumber, TranslationTable
 from integrations.models.vault import vault_of
 from integrations.runs.connections import opened
 from tests import factories
@@ -85,11 +85,13 @@ def test_everything_arrives_and_a_second_import_finds_the_same(there: Company, h
     with scope(company=there):
         GlobalVariable.objects.create(company=there, name="GBL_A", value="a\nb", description="for b")
         table = TranslationTable.make(there, by=None, name="Countries", pairs=[("DE", "Germany"), ("", "none")])
+        sequence = RollingNumber.objects.create(company=there, name="Orders", prefix="O-", next_number=7)
     how = Translation(table=str(table.public_id))
+    numbered = FieldMap(target="Order", column_type=ColumnType.ROLLING_NUMBER, sequence=str(sequence.public_id))
     field = FieldMap(target="name", column_type=ColumnType.TRANSLATION, value="Name", translation=how)
     plan = factories.make_plan(crm)
     line = replace(plan.lines[0], fields=(plan.lines[0].fields[0], field))
-    child = factories.make_process(there, replace(plan, process="ZZ_CHILD", lines=(line,)))
+    child = factories.make_process(there, replace(plan, process="ZZ_CHILD", lines=(line,), additional=(numbered,)))
     task = Task(
         name="CHILD",
         type=TaskType.RUN_INTEGRATION,
@@ -108,6 +110,7 @@ def test_everything_arrives_and_a_second_import_finds_the_same(there: Company, h
         ("Demo CRM", "new", None),
         ("GBL_A", "new", None),
         ("Countries", "new", None),
+        ("Orders", "new", None),
         ("ZZ_CHILD", "new", 1),
         ("PARENT", "new", 1),
     }
@@ -117,6 +120,17 @@ def test_everything_arrives_and_a_second_import_finds_the_same(there: Company, h
     assert taken.drafted.key_fields == () and taken.newest_version is not None
     assert taken.newest_version.plan.tasks[0].integration == str(Process.objects.get(name="ZZ_CHILD").public_id)
     assert str(crm.public_id) not in str(taken.draft)
+
+
+def test_a_rolling_number_never_moves_back(there: Company, here: Company) -> None:
+    for company, prefix, number in ((there, "N-", 7), (here, "O-", 9)):
+        with scope(company=company):
+            RollingNumber.objects.create(company=company, name="Orders", prefix=prefix, next_number=number)
+
+    items = take(of(there), by(here))
+
+    assert in_brief(items) == [("Orders", "changed", ["prefix: N- instead of O-"], [])]
+    assert RollingNumber.objects.get().next == "N-9"
 
 
 def test_a_look_tells_the_same_and_changes_nothing(there: Company, here: Company) -> None:
@@ -373,6 +387,7 @@ WRONG: list[tuple[Thing, str]] = [
     (Thing("connection", "C", {"connector": "sql", "secrets": ["pin"]}, "c.yaml"), "c.yaml, secrets: a list of"),
     (Thing("global variable", "GBL_A", {"value": 5}, "v.yaml"), "v.yaml, value: a text belongs there. Put 5 into"),
     (Thing("translation table", "T", {"rows": ["a"]}, "t.yaml"), "t.yaml, rows: one row a line belongs there"),
+    (Thing("rolling number", "S", {"width": "a"}, "s.yaml"), "s.yaml, width: a whole number belongs there."),
     (Thing("translation table", "T", {"rows": {"a": 1}}, "t.yaml"), "t.yaml, row a: a text belongs there."),
     (Thing("translation table", "T", {"rows": {"a": "b\tc"}}, "t.yaml"), "t.yaml, rows: “a”: a value holds a line"),
     (Thing("process", "P", {}, "p.yaml"), "p.yaml holds neither a version nor a draft."),

@@ -12,7 +12,7 @@ from integrations.engine.plan import Lookup, Plan
 from integrations.exchange.plans import REFERENCES, as_data, from_data, references
 from integrations.exchange.text import NotTaken, read, written
 
-HELD_BY_ID = ("connection", "integration", "table", "process", "counter")
+HELD_BY_ID = ("connection", "integration", "table", "process", "sequence")
 """What a field that refers to another thing has been called so far."""
 NAMED_OTHERWISE = {(Plan, "process"), (Lookup, "table")}
 """Fields that are called so and hold no public id."""

@@ -108,6 +108,10 @@ def translated(no_match: NoMatch) -> FieldMap:
         (dated(value="City"), "City"),
         (dated(value="City", amount=-3), "City -3 days"),
         (dated(of_start=True, amount=2, unit=DateUnit.MONTHS, day=DayOfMonth.LAST), START_WORDS),
+        (
+            FieldMap(target="name", column_type=ColumnType.ROLLING_NUMBER, sequence="s"),
+            "a rolling number",
+        ),
         (translated(NoMatch.ERROR), "a translation of City, or the document fails"),
         (translated(NoMatch.KEEP), "a translation of City, or the value as it is"),
         (translated(NoMatch.BLANK), "a translation of City, or blank"),

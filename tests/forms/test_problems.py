@@ -48,6 +48,10 @@ def translated(column: str, table: str) -> FieldMap:
     return FieldMap(target="name", column_type=ColumnType.TRANSLATION, value=column, translation=how)
 
 
+def rolling(sequence: str, kind: ValueType = ValueType.TEXT) -> FieldMap:
+    return FieldMap(target="name", column_type=ColumnType.ROLLING_NUMBER, sequence=sequence, type=kind)
+
+
 def dated(column: str, kind: ValueType, *, of_start: bool = False) -> FieldMap:
     how = DateCalculation(of_start=of_start)
     return FieldMap(target="name", column_type=ColumnType.DATE_CALCULATION, value=column, type=kind, date=how)
@@ -332,6 +336,15 @@ def test_two_columns_of_one_name_in_scripts_are_said_once_a_script_looks_at_one(
             "name of line Customer: its translation table no longer exists. Choose another one.",
         ),
         (translated("Name", "t"), ""),
+        (rolling(""), "name of line Customer: no rolling number is chosen."),
+        (rolling("gone"), "name of line Customer: its rolling number no longer exists. Choose another one."),
+        (
+            rolling("s", ValueType.INTEGER),
+            "name of line Customer: its rolling number begins with C-, and the field is integer.",
+        ),
+        (rolling("plain", ValueType.DATE), "name of line Customer: a rolling number is no date."),
+        (rolling("plain", ValueType.INTEGER), ""),
+        (rolling("s"), ""),
         (dated("", ValueType.DATE), "name of line Customer: no date to begin with is chosen."),
         (dated("Nam", ValueType.DATE), "name of line Customer: Nam is not a column of the source. Nearest name: Name."),
         (
@@ -344,8 +357,11 @@ def test_two_columns_of_one_name_in_scripts_are_said_once_a_script_looks_at_one(
 )
 def test_each_column_type_says_what_it_lacks(field: FieldMap, sentence: str) -> None:
     plan = with_fields(customers().lines[0].fields[0], field)
+    sequences = {"s": "C-", "plain": ""}
 
-    assert sentences(plan, variables={"GBL_REGION"}, tables={"t"}) == ([sentence] if sentence else [])
+    assert sentences(plan, variables={"GBL_REGION"}, tables={"t"}, sequences=sequences) == (
+        [sentence] if sentence else []
+    )
 
 
 def test_a_secure_variable_in_an_email_or_a_number_is_said() -> None:
