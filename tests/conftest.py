@@ -21,14 +21,17 @@ from tests.servers import Postgres, Valkey
 # Playwright keeps an event loop in this thread; what Django does beside it is meant.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
-OF_SEVERAL_PROCESSES = ("tests/browser/", "tests/start/", "tests/production/", "tests/faults/")
-"""Where several real processes race a deadline on a busy machine."""
+OVER_REAL_CONNECTIONS = tuple(
+    f"tests/{room}/"
+    for room in ("browser", "connectors", "egress", "faults", "management", "production", "runs", "scheduling", "start")
+)
+"""Where real servers and processes race a deadline on a busy machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try a test of several processes a second time; the report names each that needed it, to be mended."""
+    """Try a test over real connections a second time; the report names each that needed it, to be mended."""
     for item in items:
-        if item.nodeid.startswith(OF_SEVERAL_PROCESSES):
+        if item.nodeid.startswith(OVER_REAL_CONNECTIONS):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
