@@ -103,6 +103,13 @@ class Credentials:
         return request
 
     @property
+    def header(self) -> str:
+        """The name of the header that proves who sends, or ""."""
+        if self._kind in ("basic", "bearer", "oauth2"):
+            return "Authorization"
+        return str(self._settings.get("header") or "X-API-Key") if self._kind == "header" else ""
+
+    @property
     def _secret(self) -> str:
         secret = self._settings.get("secret")
         return secret.reveal() if isinstance(secret, Secret) else str(secret or "")

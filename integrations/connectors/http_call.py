@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from integrations.connectors.http_auth import Credentials
+from integrations.connectors.http_headers import with_headers
 from integrations.connectors.http_json import ANSWER_CHARS, base_url, below, encoded, first_line, whole_number
 from integrations.connectors.spec import Opened
 from integrations.egress.http import Answer, HttpDoor, Outgoing, Patience, Unanswered
 from integrations.engine.errors import DefinitionError, TransientError, UnknownOutcome, WaybillError
+from integrations.engine.plan import Header
 from integrations.engine.variables import IN_BRACKETS, filled
 
 WELL = (range(200, 300),)
@@ -21,6 +23,7 @@ def call(
     method: str,
     path: str,
     body: str,
+    headers: Sequence[Header],
     expected: str,
     values: Mapping[str, Any],
     key: str,
@@ -35,7 +38,7 @@ def call(
     request = Outgoing(
         method=method,
         url=below(base_url(opened), filled(path, values, encoded), "the path"),
-        headers={"Content-Type": "application/json", "Idempotency-Key": key},
+        headers=with_headers({"Content-Type": "application/json", "Idempotency-Key": key}, headers, values),
         body=body_of(body, values),
     )
     door = HttpDoor(
@@ -44,7 +47,9 @@ def call(
         patience=Patience(repeat_unanswered=repeats),
     )
     try:
-        (result,) = Credentials(opened, door).send_all([request])
+        credentials = Credentials(opened, door)
+        _see_that_one_proves(credentials.header, headers)
+        (result,) = credentials.send_all([request])
     finally:
         door.close()
     if isinstance(result, Unanswered):
@@ -83,6 +88,16 @@ def statuses(text: str) -> Sequence[range]:
 def shown(answer: Answer) -> str:
     """The body of an answer as text."""
     return answer.body.decode("utf-8", "replace")
+
+
+def _see_that_one_proves(header: str, headers: Sequence[Header]) -> None:
+    """Refuse a second header that says who sends: which of the two a service believes, nobody knows."""
+    if any(item.name.casefold() == header.casefold() for item in headers):
+        raise DefinitionError(
+            f"the connection itself sends the header {header}. Remove it from the task, or choose a connection without "
+            "credentials.",
+            code="http.header",
+        )
 
 
 def _filled(item: Any, values: Mapping[str, Any]) -> Any:

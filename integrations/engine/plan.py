@@ -387,6 +387,14 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Header:
+    """A header of a request. Its value may hold names in brackets."""
+
+    name: str
+    value: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A step at a stage of a run. `condition` is a script body: false skips the task; empty never does.
 
@@ -397,7 +405,7 @@ class Task:
 
     *Run SQL* executes `statement` at `connection`; `variable` takes the first value it gives, if there is one.
 
-    *Call HTTP* sends `body` to `path` at `connection` and goes well for the `expected` statuses; `variable` takes the
+    *Call HTTP* sends `body` with its `headers` to `path` at `connection` and goes well for the `expected` statuses; `variable` takes the
     answer's body. *Validation* asks the query `statement` at `connection`, and fails unless it gives what it `expects`.
 
     *File* does its `action` to the files at `connection` whose names match `file_name`, or to the `own_file` that the
@@ -430,6 +438,7 @@ class Task:
     method: str = "POST"
     path: str = ""
     body: str = ""
+    headers: tuple[Header, ...] = ()
     expected: str = ""
     expects: Expects = Expects.ROW
     action: FileAction = FileAction.COPY
@@ -446,8 +455,9 @@ class Task:
     @property
     def texts(self) -> tuple[str, ...]:
         """What is filled in when the task is done."""
+        headers = (header.value for header in self.headers)
         email = (self.to, self.cc, self.subject, self.text)
-        return (self.value, *email, self.statement, self.path, self.body, self.file_name, self.new_name)
+        return (self.value, *email, self.statement, self.path, self.body, *headers, self.file_name, self.new_name)
 
 
 class PromptType(StrEnum):
@@ -699,7 +709,8 @@ def _task(data: Mapping[str, Any]) -> Task:
         "action": FileAction,
     }
     given: dict[str, Any] = {name: words[name](value) if name in words else value for name, value in data.items()}
-    return Task(**given)
+    headers = tuple(Header(**item) for item in data.get("headers", ()))
+    return Task(**{**given, "headers": headers})
 
 
 def _options(data: Mapping[str, Any]) -> Options:

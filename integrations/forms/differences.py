@@ -235,10 +235,19 @@ def _task(old: Task, new: Task) -> Iterator[str]:
     yield from _files(old, new)
     yield from _child(old, new)
     yield from (f"{words} changed" for name, words in TEXTS.items() if getattr(old, name) != getattr(new, name))
+    yield from _headers(old, new)
     if old.expects != new.expects:
         yield f"valid when {EXPECTS[new.expects].lower()}"
     if old.attach_failed != new.attach_failed:
         yield f"{'attaches' if new.attach_failed else 'no longer attaches'} the failed documents"
+
+
+def _headers(old: Task, new: Task) -> Iterator[str]:
+    """Name what changed; a value may hold what nobody should read."""
+    before, after = ({header.name: header.value for header in task.headers} for task in (old, new))
+    yield from (f"header {name} added" for name in after if name not in before)
+    yield from (f"header {name} removed" for name in before if name not in after)
+    yield from (f"header {name} changed" for name in after if name in before and before[name] != after[name])
 
 
 def _files(old: Task, new: Task) -> Iterator[str]:

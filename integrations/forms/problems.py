@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from integrations.connectors.http_call import body_of, statuses
+from integrations.connectors.http_headers import complaint_about as complaint_about_headers
 from integrations.connectors.spec import DestinationKind, SourceKind, TargetField
 from integrations.engine.dates import DATED
 from integrations.engine.errors import DefinitionError, SourceError
@@ -586,6 +587,8 @@ def _of_http(task: Task, around: Surroundings) -> Iterator[str]:
     yield from _of_connection(task, around)
     if not task.path.strip():
         yield f"Task {task.name} has no path."
+    if said := complaint_about_headers(task.headers):
+        yield f"Task {task.name}: {said}"
     try:
         statuses(task.expected)
         body_of(task.body, {})

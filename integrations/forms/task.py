@@ -7,12 +7,14 @@ from typing import Any
 from django import forms
 
 from integrations.connectors.http_call import statuses
+from integrations.connectors.http_headers import complaint_about
 from integrations.engine.errors import DefinitionError
 from integrations.engine.plan import (
     VALIDATES_AT,
     Column,
     Expects,
     FileAction,
+    Header,
     ParentData,
     Plan,
     Stage,
@@ -34,6 +36,8 @@ DATABASE_OR_SERVICE = {
     TaskType.CALL_HTTP: "service",
     TaskType.FILE: "folder",
 }
+HEADERS = 4
+"""Rows in which a header can be said."""
 CODE = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off"}
 
 
@@ -248,6 +252,21 @@ class TaskForm(ScriptForm):
             self._offer_connections(name, connections.get(connector, ()), stored)
         self._offer_connections("to_folder", connections.get("folder", ()), task.to_connection if task else "")
         self._offer_integrations(task.integration if task else "")
+        self._offer_headers(task.headers if task else ())
+        self.speak()
+
+    def _offer_headers(self, stored: Sequence[Header]) -> None:
+        for at in range(max(HEADERS, len(stored) + 1)):
+            for name, label, most in (("header", "Header", 200), ("header-value", "Value of header", 8_000)):
+                self.fields[f"{name}-{at}"] = forms.CharField(
+                    required=False, max_length=most, label=f"{label} {at + 1}", widget=forms.TextInput(attrs=CODE)
+                )
+
+    @property
+    def headers(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
+        """The rows in which headers are said: a name and a value each."""
+        count = sum(name.startswith("header-value-") for name in self.fields)
+        return [(self[f"header-{at}"], self[f"header-value-{at}"]) for at in range(count)]
 
     def _offer_connections(self, name: str, fitting: Sequence[tuple[str, str]], stored: str) -> None:
         gone = [(stored, "A connection that is not there")] if stored and stored not in dict(fitting) else []
@@ -290,11 +309,24 @@ class TaskForm(ScriptForm):
         if given.get("type") == TaskType.VALIDATION and given.get("stage") not in VALIDATES_AT:
             there = ", ".join(STAGES[stage].label for stage in Stage if stage in VALIDATES_AT)
             self.add_error("stage", f"A validation stands before anything is sent. Choose one of {there}.")
+        if given.get("type") == TaskType.CALL_HTTP:
+            self._check_headers(given)
         if given.get("type") == TaskType.RUN_INTEGRATION:
             chosen = next((offer for offer in self.offers if offer.key == given.get("integration")), None)
             if chosen and (refused := chosen.refused or (chosen.refused_data if with_data else "")):
                 self.add_error("integration", f"{chosen.name} {refused}. Choose another integration.")
         return given
+
+    def _check_headers(self, given: Mapping[str, Any]) -> None:
+        sound: list[Header] = []
+        for at in range(len(self.headers)):
+            header = Header(name=given.get(f"header-{at}", ""), value=given.get(f"header-value-{at}", ""))
+            if header.value and not header.name:
+                self.add_error(f"header-{at}", f"The value of header {at + 1} has no name. Enter one, or clear it.")
+            elif header.name and (said := complaint_about([*sound, header])):
+                self.add_error(f"header-{at}", said[:1].upper() + said[1:])
+            elif header.name:
+                sound.append(header)
 
     def clean_method(self) -> str:
         return self.cleaned_data["method"] or "POST"
@@ -360,11 +392,15 @@ class TaskForm(ScriptForm):
                 own["statement"] = given["statement"].replace("\r\n", "\n")
             case TaskType.CALL_HTTP:
                 own = {name: given[name] for name in ("method", "path", "expected")}
-                own |= {"connection": given["service"], "variable": given["answer"]}
+                own |= {"connection": given["service"], "variable": given["answer"], "headers": self._headers()}
                 own["body"] = given["body"].replace("\r\n", "\n")
             case TaskType.FILE:
                 own = _of_files(given)
         return Task(**{**vars(task), **own})
+
+    def _headers(self) -> tuple[Header, ...]:
+        rows = ((self.cleaned_data[name.name], self.cleaned_data[value.name]) for name, value in self.headers)
+        return tuple(Header(name=name, value=value) for name, value in rows if name)
 
 
 def _of_files(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -384,6 +420,8 @@ def _answers(task: Task | None) -> dict[str, Any]:
     answers = {name: getattr(value, "value", value) for name, value in vars(task).items()}
     place = DATABASE_OR_SERVICE.get(task.type)
     answers["to_folder"] = task.to_connection
+    for at, header in enumerate(task.headers):
+        answers |= {f"header-{at}": header.name, f"header-value-{at}": header.value}
     return {**answers, "was": task.name, "answer": task.variable, **({place: task.connection} if place else {})}
 
 

@@ -266,8 +266,9 @@ class RunTasks:
             method=task.method,
             path=task.path,
             body=task.body,
+            headers=task.headers,
             expected=task.expected,
-            values=leaving(self._variables, values, task.path, task.body),
+            values=leaving(self._variables, values, *task.texts),
             key=f"{self._run.public_id.hex}-{place[:32]}",
             repeats=_changes_nothing_twice(task),
         )

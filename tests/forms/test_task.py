@@ -9,6 +9,7 @@ from integrations.engine.plan import (
     Column,
     Expects,
     FileAction,
+    Header,
     Keep,
     ParentData,
     Plan,
@@ -173,6 +174,43 @@ def test_what_changed_in_a_request_is_said() -> None:
         "Task CALL: path changed",
         "Task CALL: body changed",
         "Task CALL: expected statuses changed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ((Header(name="X-A", value="[run.number]"), Header(name="x-b")), []),
+        ((Header(name="X A"),), ["“X A” is no name of a header. Write one such as X-Request-Source."]),
+        ((Header(name="X-A"), Header(name="x-a")), ["the header x-a is there twice. Remove one."]),
+        (
+            (Header(name="Transfer-Encoding", value="chunked"),),
+            ["the header Transfer-Encoding is set for each request by Waybill itself. Remove it."],
+        ),
+        (
+            (Header(name="X-A", value="a\nB: c"),),
+            ["the value of the header X-A holds a line break or another control character. Remove it."],
+        ),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_a_problem(headers: tuple[Header, ...], said: list[str]) -> None:
+    plan = customers(tasks=(replace(CALL, headers=headers),))
+    assert sentences(Plan.from_json(plan.to_json())) == [f"Task CALL: {sentence}" for sentence in said]
+
+
+def test_a_name_in_a_header_is_known_where_the_task_stands() -> None:
+    call = replace(CALL, headers=(Header(name="X-A", value="[GBL_GONE] [_Name]"),))
+    assert [mention.name for mention in mentions_of(customers(tasks=(call,)))] == ["GBL_GONE"]
+    assert any("[_Name], and at its stage there is no document" in said for said in sentences(customers(tasks=(call,))))
+
+
+def test_what_changed_in_headers_is_said_without_their_values() -> None:
+    old = replace(CALL, headers=(Header(name="X-A", value="a"), Header(name="X-B", value="b")))
+    new = replace(CALL, headers=(Header(name="X-A", value="c"), Header(name="X-C", value="c")))
+    assert differences(customers(tasks=(old,)), customers(tasks=(new,))) == [
+        "Task CALL: header X-C added",
+        "Task CALL: header X-B removed",
+        "Task CALL: header X-A changed",
     ]
 
 

@@ -14,7 +14,7 @@ from django_scopes import scope
 from openpyxl import load_workbook
 
 from accounts.models import Company
-from integrations.engine.plan import ColumnType, Expects, FieldMap, Stage, Task, TaskType, Then
+from integrations.engine.plan import ColumnType, Expects, FieldMap, Header, Stage, Task, TaskType, Then
 from integrations.models import Connection, GlobalVariable, Run, RunStatus, TaskDeed
 from integrations.runs.perform import perform_next
 from integrations.runs.request import request_cancel
@@ -335,6 +335,7 @@ class Service:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any, str]] = []
+        self.headers: list[Any] = []
         self.status, self.text, self.drops = 200, "", 0
         service = self
 
@@ -342,6 +343,7 @@ class Service:
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 key = self.headers["Idempotency-Key"]
+                service.headers.append(self.headers)
                 service.asked.append((self.command, self.path, json.loads(body) if body else None, key))
                 if service.drops:
                     service.drops -= 1
@@ -401,6 +403,38 @@ def test_a_request_has_its_values_filled_in_and_its_answer_in_a_variable(crm: Cr
     assert key.startswith(run.public_id.hex) and len(key) == 65
     assert "CALL is done. Answered 207: first second Bearer ••••••" in log_of(run)
     assert run.variables["GBL_REGION"] == "first\nsecond Bearer ••••••"
+
+
+def test_headers_go_with_a_request_in_place_of_its_own(crm: Crm, service: Service, call: Any) -> None:
+    GlobalVariable.objects.filter(name="GBL_MAIL").update(value="ops@x.test")
+    headers = (
+        Header(name="X-Source", value="run [run.number] for [GBL_MAIL]"),
+        Header(name="content-type", value="application/vnd.api+json"),
+        Header(name="X-Empty"),
+    )
+    run = performed(process_into(crm, tasks=(call(Stage.INTEGRATION_PRE, headers=headers, body="{}"),)), "00001,Anna\n")
+    assert run.status == RunStatus.COMPLETED, run.reason
+    (sent,) = service.headers
+    assert sent["X-Source"] == f"run {run.number} for ops@x.test" and sent["X-Empty"] == ""
+    assert sent.get_all("Content-Type") == ["application/vnd.api+json"]
+    assert sent["Authorization"] == "Bearer SwordFish99" and len(sent["Idempotency-Key"]) == 65
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (Header(name="X-To", value="[GBL_MAIL]"), "a value that goes into the header X-To holds a line break"),
+        (Header(name="Host", value="x"), "the header Host is set for each request by Waybill itself"),
+        (Header(name="authorization", value="x"), "the connection itself sends the header Authorization"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_fails_its_task_before_anything_leaves(
+    crm: Crm, service: Service, call: Any, header: Header, said: str
+) -> None:
+    GlobalVariable.objects.filter(name="GBL_MAIL").update(value="a\r\nX-Injected: b")
+    run = performed(process_into(crm, tasks=(call(Stage.INTEGRATION_PRE, headers=(header,)),)), "00001,Anna\n")
+    assert run.status == RunStatus.FAILED and said in run.reason
+    assert service.asked == []
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from integrations.engine.plan import (
     DestinationSpec,
     Expects,
     FieldMap,
+    Header,
     Keep,
     Line,
     ParentData,
@@ -108,6 +109,16 @@ def test_what_a_script_makes_of_a_handle_goes_out_bound_quoted_and_escaped_where
     assert path.startswith("/v1/keys/k3y%2Fwith%20") and unquote(path).endswith(TEXT)
     assert body == {"auth": f"Bearer {TEXT}"}
     assert ("key", f"Bearer {TEXT}") in crm.customers()
+
+
+def test_a_header_carries_a_secure_value_that_nothing_keeps(crm: Crm, service: Service, call: Any) -> None:
+    service.text = f"you sent {TEXT}"
+    headers = (Header(name="X-Key", value=f"Key [{KEY}]"),)
+    run = performed(process_into(crm, tasks=(call(Stage.INTEGRATION_PRE, headers=headers),)), "1,Anna\n")
+    assert run.status == RunStatus.COMPLETED, run.reason
+    assert service.headers[0]["X-Key"].encode("latin-1").decode() == f"Key {TEXT}"
+    assert log_of(run) == [f"CALL is done. Answered 200: you sent {DOTS}"]
+    assert TEXT not in kept_in_the_database()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from integrations.engine.plan import (
     Column,
     Expects,
     FileAction,
+    Header,
     ParentData,
     Plan,
     SourceSpec,
@@ -336,6 +337,14 @@ def test_a_request_is_saved_and_listed_and_its_statuses_are_read(
     request = {"method": "PUT", "path": "notes/[run.number]", "body": '{"a": "[run.name]"}', "expected": "200, 404"}
     save(doras, process, "task", line=1, type="call_http", service=web, **request)
     assert tasks_of(process)[0] == replace(RESET, type=TaskType.CALL_HTTP, script="", connection=web, **request)
+    header = {"header-0": "X-Key", "header-value-0": "[GBL_KEY]"}
+    save(doras, process, "task", line=1, **header)
+    assert tasks_of(process)[0].headers == (Header(name="X-Key", value="[GBL_KEY]"),)
+    response = save(doras, process, "task", line=1, **{"header-1": "host", "header-value-2": "x"})
+    assert response.context["form"].errors == {
+        "header-1": ["The header host is set for each request by Waybill itself. Remove it."],
+        "header-2": ["The value of header 3 has no name. Enter one, or clear it."],
+    }
     assert "PUT notes/[run.number] at Web" in tab(doras, process).content.decode()
     form = doras.get(reverse("process-task", args=[process.public_id, 1])).context["form"]
     assert [name for _, name in form.fields["service"].choices] == ["Choose a connection", "Web"]
