@@ -17,7 +17,17 @@ from integrations.engine.inputs import Inputs, Table
 from integrations.engine.lines import Cutter, problem_of
 from integrations.engine.lookups import Finder
 from integrations.engine.order import order_of
-from integrations.engine.plan import ColumnType, DateCalculation, FieldMap, Line, NoMatch, Plan, ValueType
+from integrations.engine.plan import (
+    ColumnType,
+    DateCalculation,
+    FieldMap,
+    Line,
+    NoMatch,
+    ParentColumn,
+    Plan,
+    ValueType,
+    WithoutParent,
+)
 from integrations.engine.ports import Computed, Fault, Found, Scripts
 from integrations.engine.secure import is_handle
 from integrations.engine.typed import Convert, as_text, converter
@@ -338,6 +348,16 @@ def _table_of(spec: FieldMap, inputs: Inputs) -> Table | None:
     return table
 
 
+def without_parent(spec: FieldMap) -> DefinitionError:
+    """Say that a field takes a value of the parent's document, and there is none."""
+    return DefinitionError(
+        f"{spec.target} takes {spec.value} of the parent's document, and this run has none with that column. Run the "
+        "process as a task of its parent, or give the field a default in the mapping.",
+        code="definition.parent_column",
+        where=Where(stage="map", column=spec.target),
+    )
+
+
 class _Field:
     """One target field of a line, ready to be computed for many records at once."""
 
@@ -385,6 +405,9 @@ class _Field:
                 code="definition.variable",
                 where=Where(stage="map", column=spec.target),
             )
+        self._given: str | None = None
+        if spec.column_type is ColumnType.PARENT_COLUMN and spec.value:
+            self._take_from_parent(spec, columns, forms, inputs)
         is_lookup = spec.column_type is ColumnType.LOOKUP and spec.lookup is not None and spec.lookup.is_complete
         self._finder = Finder(spec, columns, inputs) if is_lookup else None
         self._constant: Any = None
@@ -406,6 +429,20 @@ class _Field:
                     code="definition.constant",
                     where=Where(stage="map", column=spec.target),
                 ) from None
+
+    def _take_from_parent(self, spec: FieldMap, columns: Sequence[str], forms: dict[str, str], inputs: Inputs) -> None:
+        """Have one value for all records, where a document of the parent started the run; each row's own where the rows
+        are the parent's."""
+        parent, how = inputs.parent, spec.parent or ParentColumn()
+        form = spec.format or forms.get(spec.value, "")
+        if parent.document is not None and spec.value in parent.document:
+            self._given, self._convert = parent.document[spec.value], converter(spec.type, form)
+        elif parent.gives_rows and spec.value in columns:
+            self._source, self._convert = columns.index(spec.value), converter(spec.type, form)
+        elif how.alone is WithoutParent.DEFAULT:
+            self._given = how.default
+        else:
+            raise without_parent(spec)
 
     def _calculate_dates(
         self, spec: FieldMap, forms: dict[str, str], types: dict[str, ValueType], inputs: Inputs
@@ -472,7 +509,8 @@ class _Field:
     @property
     def _name(self) -> str:
         """What a problem with a value is told of: where it comes from, if that has a name."""
-        return self._spec.value if self._source >= 0 or self._variable else self._spec.target
+        has_name = self._source >= 0 or self._variable or self._given is not None
+        return self._spec.value if has_name else self._spec.target
 
     def column(self, cut: _Cut, problems: dict[int, Problem]) -> list[Any]:
         """Give this field's value for every record; what does not fit is None and a problem of its document."""
@@ -492,6 +530,9 @@ class _Field:
         elif self._variable:
             raw = [self._variables.value(self._variable)] * len(cut.rows)
             values = self._converted(raw, cut, problems) if self._convert else list(map(as_text, raw))
+        elif self._given is not None:
+            raw = [self._given] * len(cut.rows)
+            values = self._converted(raw, cut, problems) if self._convert else raw
         else:
             values = raw = [self._constant] * len(cut.rows)
         # A number is there once its document is known to need one.

@@ -39,6 +39,7 @@ class ColumnType(StrEnum):
     LOOKUP = "lookup"
     LIST_OPTION = "list_option"
     ROLLING_NUMBER = "rolling_number"
+    PARENT_COLUMN = "parent_column"
 
 
 class NoMatch(StrEnum):
@@ -65,6 +66,13 @@ class ManyFound(StrEnum):
     FIRST = "first"
     DEFAULT = "default"
     RESTRICT = "restrict"
+
+
+class WithoutParent(StrEnum):
+    """What becomes of a field of the parent's document in a run that no such document started."""
+
+    FAIL = "fail"
+    DEFAULT = "default"
 
 
 READS_A_COLUMN = frozenset({ColumnType.SOURCE_COLUMN, ColumnType.TRANSLATION, ColumnType.DATE_CALCULATION})
@@ -281,6 +289,14 @@ class Translation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParentColumn:
+    """What a field of the parent's document is in a run that no such document started."""
+
+    alone: WithoutParent = WithoutParent.FAIL
+    default: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DateCalculation:
     """How a date is calculated: from the start of the run (`of_start`) or a source column, moved by `amount`."""
 
@@ -328,8 +344,9 @@ class Lookup:
 @dataclass(frozen=True, kw_only=True)
 class FieldMap:
     """One target field. `value` is, by `column_type`, a column name, a script body, the constant itself, the name of
-    a global variable or the option chosen of a list. A translated field has its `translation` besides the column, a
-    calculated date its `date`, one that is looked up its `lookup`, one of a list the `choices` of that list. A rolling
+    a global variable, of a column of the parent, or the option chosen of a list. A translated field has its `translation` besides the column, a
+    calculated date its `date`, one that is looked up its `lookup`, one of a list the `choices` of that list, one of the
+    parent's document its `parent`. A rolling
     number is the next one of its `sequence`, a public id."""
 
     target: str
@@ -343,11 +360,18 @@ class FieldMap:
     lookup: Lookup | None = None
     choices: tuple[str, ...] = ()
     sequence: str = ""
+    parent: ParentColumn | None = None
 
     @property
     def column(self) -> str:
         """The column that this field takes its value from, or ""."""
         return self.value if self.column_type in READS_A_COLUMN else ""
+
+    @property
+    def needs_a_parent(self) -> bool:
+        """True when it takes a value of the parent's document and says none that stands without one."""
+        has_default = self.parent is not None and self.parent.alone is WithoutParent.DEFAULT
+        return self.column_type is ColumnType.PARENT_COLUMN and not has_default
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -617,6 +641,11 @@ class Plan:
         return tuple(f for f in self.fields if f.column_type is ColumnType.ROLLING_NUMBER)
 
     @property
+    def of_the_parent(self) -> tuple[FieldMap, ...]:
+        """The fields that take a value of the parent's document."""
+        return tuple(f for f in self.fields if f.column_type is ColumnType.PARENT_COLUMN)
+
+    @property
     def lookups(self) -> tuple[Lookup, ...]:
         """How the fields that are looked up find their values."""
         found = (f.lookup for f in self.fields if f.column_type is ColumnType.LOOKUP)
@@ -668,7 +697,7 @@ def _line(data: Mapping[str, Any]) -> Line:
 
 
 def _field(data: Mapping[str, Any]) -> FieldMap:
-    translation, date = data.get("translation"), data.get("date")
+    translation, date, parent = data.get("translation"), data.get("date"), data.get("parent")
     return FieldMap(
         **{
             **data,
@@ -679,6 +708,7 @@ def _field(data: Mapping[str, Any]) -> FieldMap:
             and DateCalculation(**{**date, "unit": DateUnit(date["unit"]), "day": DayOfMonth(date["day"])}),
             "lookup": _lookup(data.get("lookup")),
             "choices": tuple(data.get("choices", ())),
+            "parent": parent and ParentColumn(**{**parent, "alone": WithoutParent(parent["alone"])}),
         }
     )
 

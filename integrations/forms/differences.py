@@ -10,12 +10,14 @@ from integrations.engine.plan import (
     NoMatch,
     NoneFound,
     Options,
+    ParentColumn,
     Plan,
     SourceSpec,
     Stage,
     Task,
     TaskType,
     Variable,
+    WithoutParent,
 )
 from integrations.forms.stages import ACTIONS, EXPECTS, KEEP, PARENT_DATA, STAGES, THEN, TYPES
 
@@ -42,6 +44,7 @@ NO_MATCH = {
     NoMatch.BLANK: "or blank",
     NoMatch.DEFAULT: "or “{}”",
 }
+WITHOUT_PARENT = {WithoutParent.FAIL: "or the run fails", WithoutParent.DEFAULT: "or “{}”"}
 DAYS = {
     DayOfMonth.SAME: "",
     DayOfMonth.FIRST: ", the first day of the month",
@@ -172,6 +175,10 @@ def _words(item: FieldMap) -> str:
         return "a calculation"
     if item.column_type == "rolling_number":
         return "a rolling number" if item.sequence else "a rolling number, none chosen"
+    if item.column_type == "parent_column":
+        alone = item.parent or ParentColumn()
+        rule = WITHOUT_PARENT[alone.alone].format(alone.default)
+        return f"{item.value or 'no column'} of the parent's document, {rule}"
     if item.translation:
         rule = NO_MATCH[item.translation.no_match].format(item.translation.default)
         return f"a translation of {item.value or 'no column'}, {rule}"

@@ -21,9 +21,11 @@ from integrations.engine.plan import (
     Line,
     Lookup,
     NoMatch,
+    ParentColumn,
     Plan,
     Translation,
     ValueType,
+    WithoutParent,
 )
 from integrations.forms.plain import Code, PlainForm, WholeNumber, spoken
 from integrations.forms.problems import folded, nearest
@@ -51,6 +53,7 @@ COLUMN_TYPES = [
     (ColumnType.LOOKUP.value, "Lookup"),
     (ColumnType.LIST_OPTION.value, "List Option"),
     (ColumnType.ROLLING_NUMBER.value, "Rolling Number"),
+    (ColumnType.PARENT_COLUMN.value, "Parent Source Column"),
 ]
 UNITS = [(unit.value, unit.value) for unit in DateUnit]
 DAYS = [
@@ -67,6 +70,10 @@ NO_MATCH = [
     (NoMatch.BLANK.value, "No match: send blank"),
     (NoMatch.DEFAULT.value, "No match: send this"),
 ]
+WITHOUT_PARENT = [
+    (WithoutParent.FAIL.value, "Without a parent: fail the run"),
+    (WithoutParent.DEFAULT.value, "Without a parent: send this"),
+]
 VALUE_CELLS = {
     ColumnType.SOURCE_COLUMN: "column",
     ColumnType.CONSTANT: "constant",
@@ -75,6 +82,7 @@ VALUE_CELLS = {
     ColumnType.TRANSLATION: "column",
     ColumnType.DATE_CALCULATION: "dated",
     ColumnType.LIST_OPTION: "option",
+    ColumnType.PARENT_COLUMN: "of_parent",
 }
 """The cell of the grid that holds the value of each column type; a lookup has a page of its own, and a rolling
 number is no value."""
@@ -176,6 +184,8 @@ class FieldMapForm(ScriptForm):
     option = forms.CharField(required=False, max_length=4000, strip=False)
     choices = forms.CharField(required=False, max_length=20_000, strip=False)
     sequence = forms.CharField(required=False)
+    of_parent = forms.CharField(required=False, max_length=200, strip=False)
+    alone = forms.ChoiceField(choices=WITHOUT_PARENT, required=False)
 
     def __init__(self, *args: Any, offered: "Offered", **kwargs: Any) -> None:
         # Hundreds of rows, each with a copy of these fields, would cost more than all the rest of their page.
@@ -254,6 +264,7 @@ class FieldMapForm(ScriptForm):
             # The lookup as its own page left it.
             lookup=((saved and saved.lookup) or Lookup()) if column_type is ColumnType.LOOKUP else None,
             choices=options_in(given["choices"]) if column_type is ColumnType.LIST_OPTION else (),
+            parent=self._parent() if column_type is ColumnType.PARENT_COLUMN else None,
             sequence=given["sequence"] if column_type is ColumnType.ROLLING_NUMBER else "",
         )
 
@@ -271,6 +282,10 @@ class FieldMapForm(ScriptForm):
             unit=DateUnit(given["unit"] or DateUnit.DAYS),
             day=DayOfMonth(given["day"] or DayOfMonth.SAME),
         )
+
+    def _parent(self) -> ParentColumn:
+        rule = WithoutParent(self.cleaned_data["alone"] or WithoutParent.FAIL)
+        return ParentColumn(alone=rule, default=self.cleaned_data["default"] if rule is WithoutParent.DEFAULT else "")
 
     def _translation(self) -> Translation:
         given = self.cleaned_data
@@ -407,6 +422,8 @@ def _row(about: TargetField, item: FieldMap | None) -> dict[str, Any]:
     if item.translation:
         how = item.translation
         row |= {"table": how.table, "no_match": how.no_match.value, "default": how.default}
+    if item.parent:
+        row |= {"alone": item.parent.alone.value, "default": item.parent.default}
     if item.date:
         base = OF_START if item.date.of_start else OF_COLUMN if item.value else ""
         row |= {"base": base, "amount": item.date.amount, "unit": item.date.unit.value, "day": item.date.day.value}

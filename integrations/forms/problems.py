@@ -78,6 +78,8 @@ class Neighbour:
     obstacle: str = ""
     from_parent: bool = False
     """It reads the rows of whoever runs it, and nothing else."""
+    of_the_parent: Sequence[FieldMap] = ()
+    """Its fields that take a value of the parent's document."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,19 +395,12 @@ def _complaint(item: FieldMap, columns: Sequence[str], around: Surroundings) -> 
     if columns and (missing := next((name for name in item.columns if name not in columns), "")):
         return f"{missing} is not a column of the source{_hint(missing, columns)}."
     match item.column_type:
-        case ColumnType.TRANSLATION:
-            return _of_translation(item, around)
         case ColumnType.GLOBAL_VARIABLE if not item.value:
             return "no global variable is chosen."
-        case ColumnType.LOOKUP:
-            return _of_lookup(item.lookup or Lookup(), around)
-        case ColumnType.LIST_OPTION:
-            return _of_option(item)
-        case ColumnType.ROLLING_NUMBER:
-            return _of_number(item, around)
         case ColumnType.CALCULATION:
             return _of_script(item.value, columns, around) if item.value.strip() else "the calculation is empty."
-    return ""
+    judge = OF_COLUMN_TYPE.get(item.column_type)
+    return judge(item, around) if judge else ""
 
 
 def _of_date(item: FieldMap) -> str:
@@ -423,7 +418,7 @@ def _of_translation(item: FieldMap, around: Surroundings) -> str:
     return "" if table in around.tables else "its translation table no longer exists. Choose another one."
 
 
-def _of_option(item: FieldMap) -> str:
+def _of_option(item: FieldMap, around: Surroundings) -> str:
     if not item.value:
         return "no option is chosen."
     return "" if item.value in item.choices else f"{item.value} is no option of its list."
@@ -442,7 +437,21 @@ def _of_number(item: FieldMap, around: Surroundings) -> str:
     return ""
 
 
-def _of_lookup(how: Lookup, around: Surroundings) -> str:
+def _of_parent_column(item: FieldMap, around: Surroundings) -> str:
+    if not item.value:
+        return "no column of the parent is named."
+    convert = converter(item.type, item.format)
+    if convert is None or item.parent is None or item.needs_a_parent:
+        return ""
+    try:
+        convert(item.parent.default)
+    except ValueError as error:
+        return f"its default “{item.parent.default[:80]}” is not {error}."
+    return ""
+
+
+def _of_lookup(item: FieldMap, around: Surroundings) -> str:
+    how = item.lookup or Lookup()
     if not how.connection:
         return "the lookup says no connection."
     if how.connection not in around.connections:
@@ -456,6 +465,16 @@ def _of_lookup(how: Lookup, around: Surroundings) -> str:
     if not how.result:
         return "the lookup says no field to take."
     return ""
+
+
+OF_COLUMN_TYPE: Mapping[ColumnType, Callable[[FieldMap, Surroundings], str]] = {
+    ColumnType.TRANSLATION: _of_translation,
+    ColumnType.LOOKUP: _of_lookup,
+    ColumnType.LIST_OPTION: _of_option,
+    ColumnType.ROLLING_NUMBER: _of_number,
+    ColumnType.PARENT_COLUMN: _of_parent_column,
+}
+"""What is said of the fields of these types, or ""."""
 
 
 def _into_text_alone(item: FieldMap, secure: Collection[str]) -> str:
@@ -657,10 +676,31 @@ def _of_child(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
         yield f"Task {task.name} runs {child.name}, which reads the rows of its parent. Choose the data to use."
     if task.parent_data is not ParentData.NONE and (reason := unfit(child.columns, plan.source.columns)):
         yield f"Task {task.name} gives this process's data to {child.name}, which {reason}."
+    yield from _of_parent_document(task, child, plan)
     if task.parent_data in (ParentData.SUCCEEDED, ParentData.FAILED) and task.stage in NOTHING_SENT_YET:
         yield f"Task {task.name} gives on {task.parent_data} documents, and at its stage nothing was sent yet."
     elif task.parent_data is not ParentData.NONE and task.stage is Stage.INTEGRATION_PRE:
         yield f"Task {task.name} gives on this process's data, and at its stage nothing was read yet. Move it."
+
+
+def _of_parent_document(task: Task, child: Neighbour, plan: Plan) -> Iterator[str]:
+    """What the child takes of its parent's document has to be there, by name."""
+    at_a_document = task.stage in DOCUMENT_STAGES
+    if not at_a_document and task.parent_data is ParentData.NONE:
+        needed = [item.value for item in child.of_the_parent if item.needs_a_parent]
+        if needed:
+            yield (
+                f"Task {task.name} runs {child.name}, which takes {needed[0]} of its parent's document, and at its stage "
+                "there is none. Choose the data to use, or move the task to a document's stage."
+            )
+        return
+    names = [column.name for column in (plan.all_columns if at_a_document else plan.source.columns)]
+    for name in dict.fromkeys(item.value for item in child.of_the_parent):
+        if name and names and name not in names:
+            yield (
+                f"Task {task.name} runs {child.name}, which takes {name} of its parent's document, and that is no column "
+                f"here{_hint(name, names)}."
+            )
 
 
 def unfit(needed: Sequence[Column], there: Sequence[Column]) -> str:

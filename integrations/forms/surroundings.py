@@ -96,6 +96,7 @@ def _neighbour(process: Process, newest: Plan | None) -> Neighbour:
         calls=called_by(draft) | (called_by(newest) if newest else frozenset()),
         obstacle=obstacle,
         from_parent=reads_its_parent(newest or draft),
+        of_the_parent=(newest or draft).of_the_parent,
     )
 
 

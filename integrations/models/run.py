@@ -339,6 +339,10 @@ class Run(CompanyOwned):
     parent_key = models.CharField(max_length=200, blank=True)
     """(task, stage, document) within the parent: a resumed parent never starts the same child twice."""
 
+    parent_document = models.JSONField(null=True)
+    """{column: value} of the parent's document that started this run, as far as its fields take them. Null for a run
+    that no document started."""
+
     given = models.JSONField(default=dict)
     """{variable: value} that the run was asked for with."""
     changes = models.JSONField(null=True)

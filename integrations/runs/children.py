@@ -34,12 +34,13 @@ def perform_child(
     journal: RunJournal,
     rows: Callable[[], StoredFile] | None = None,
     given: Mapping[str, Any] | None = None,
+    document: Mapping[str, str] | None = None,
     stage: Stage = Stage.INTEGRATION_PRE,
 ) -> Run | None:
     """Run `process` as the child of `parent` at the place `key` (task, stage, document) and give the ended run.
 
     A parent that was resumed gets the child it had started before, finished if need be, and never a second one.
-    `rows` spools the parent's rows for a child that is new. A parent that is cancelled takes its child along, and
+    `rows` spools the parent's rows for a child that is new, `document` holds the values of the one it is started at. A parent that is cancelled takes its child along, and
     starts none, but for what it does in every case. None when the parent should stop first: a child that was begun waits for its return. Raises `Refused` when the process cannot run, or is the parent's own, and `Fenced` when the parent was lost.
     """
     if process.pk in _lineage(parent):
@@ -56,7 +57,7 @@ def perform_child(
         raise Refused("This run was cancelled, so it starts no other one.", code="refused.cancelled")
     if is_draining() if cancelled else stop is not None:
         return None
-    child = _child_at(parent, process, key=key, journal=journal, rows=rows, given=given)
+    child = _child_at(parent, process, key=key, journal=journal, rows=rows, given=given, document=document)
     while child.is_open:
         stop = _stop_since(journal, cancelled=cancelled)
         if stop is Stop.CANCELLED:
@@ -92,6 +93,7 @@ def _child_at(
     journal: RunJournal,
     rows: Callable[[], StoredFile] | None,
     given: Mapping[str, Any] | None,
+    document: Mapping[str, str] | None,
 ) -> Run:
     found = Run.objects.filter(parent=parent, parent_key=key).first()
     if found is not None:
@@ -108,6 +110,7 @@ def _child_at(
             parent_key=key,
             rows=spooled,
             given=given,
+            parent_document=document,
         )
 
 

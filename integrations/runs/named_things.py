@@ -6,6 +6,8 @@ Saving as runnable refused all of this; what was deleted or changed since is fou
 from collections.abc import Iterator
 
 from integrations.engine.errors import DefinitionError
+from integrations.engine.inputs import Parent
+from integrations.engine.mapping import without_parent
 from integrations.engine.plan import Plan, TaskType
 from integrations.models import Process, ProcessVersion
 from integrations.runs.connections import connection_of
@@ -22,6 +24,16 @@ def see_that_all_is_there(process: Process, plan: Plan) -> None:
                 _see_connection(task.name, key)
         if task.type is TaskType.RUN_INTEGRATION:
             _see_that_it_ends(task.name, task.integration, process)
+
+
+def see_that_the_parent_gives(plan: Plan, parent: Parent) -> None:
+    """Raise `DefinitionError` for a field that takes a value of the parent's document where there is none. Which columns
+    the rows of a parent have shows once they are read."""
+    if parent.gives_rows:
+        return
+    for item in plan.of_the_parent:
+        if item.needs_a_parent and item.value not in (parent.document or {}):
+            raise without_parent(item)
 
 
 def _see_connection(task: str, key: str) -> None:

@@ -31,7 +31,7 @@ from integrations.engine.execute import (
     stop_if_asked,
 )
 from integrations.engine.failpoint import failpoint
-from integrations.engine.inputs import Inputs
+from integrations.engine.inputs import Inputs, Parent
 from integrations.engine.order import order_of
 from integrations.engine.plan import MOST, Plan
 from integrations.engine.ports import Destination, Source, Ticket
@@ -50,7 +50,7 @@ from integrations.runs.health import this_worker
 from integrations.runs.journal import WELL, Deadline, RunJournal
 from integrations.runs.lease import Lease
 from integrations.runs.lookups import open_lookups
-from integrations.runs.named_things import see_that_all_is_there
+from integrations.runs.named_things import see_that_all_is_there, see_that_the_parent_gives
 from integrations.runs.numbers import open_numbers
 from integrations.runs.outputs import RunWorkspace, clear
 from integrations.runs.pin import SourceInTime, open_pinned
@@ -191,6 +191,8 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
     plan = run.version.plan
     variables = _variables(run, plan, journal, vault)
     see_that_all_is_there(run.process, plan)
+    parent = Parent(document=run.parent_document, gives_rows=run.has_parents_rows)
+    see_that_the_parent_gives(plan, parent)
     assert run.started_at is not None
     journal.deadline = _deadline(run, plan)
     started_at = local_start(run.company, run.started_at)
@@ -204,6 +206,7 @@ def _execute(run: Run, lease: Lease, journal: RunJournal, vault: Vault) -> Outco
             started_at=started_at,
             lookups=lookups,
             numbers=open_numbers(run, plan, journal),
+            parent=parent,
         )
         workspace = RunWorkspace(run, lease.epoch, journal, variables, started_at)
         context = partial(_context, plan, journal, workspace)

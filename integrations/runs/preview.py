@@ -73,13 +73,15 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS, only: int | No
 
 
 def _begun(plan: Plan) -> Plan:
-    """Leave out calculations that nothing is written in yet: a draft has them, and no run comes so far. Nor is a task
-    done.
+    """Leave out calculations that nothing is written in yet: a draft has them, and no run comes so far. So is what
+    the document of a parent would give, and no task is done.
 
     An additional column stays, blank: lines may have it as a column of theirs.
     """
 
     def is_begun(item: FieldMap) -> bool:
+        if item.needs_a_parent:
+            return False
         return item.column_type is not ColumnType.CALCULATION or bool(item.value.strip())
 
     lines = (replace(line, fields=tuple(filter(is_begun, line.fields))) for line in plan.lines)

@@ -18,6 +18,7 @@ from integrations.engine.plan import Plan, WhenBusy
 from integrations.models import Process, ProcessVersion, Run, StoredFile
 from integrations.models.run import Trigger
 from integrations.runs.jobs import dispatch
+from integrations.runs.journal import storable
 from integrations.runs.parameters import Unfit, asked_again, fitting, see_that_none_is_slipped_in
 from integrations.runs.variables import secure_names
 
@@ -43,13 +44,15 @@ def request_run(
     parent_key: str = "",
     rows: StoredFile | None = None,
     given: Mapping[str, Any] | None = None,
+    parent_document: Mapping[str, str] | None = None,
 ) -> Run:
     """Accept a run of the newest version of `process` and ring for a worker once that is durable.
 
     `file` is what an import reads; without it the worker fetches one through the file door of the source's
     connection, or takes the process's default file. A child (`parent`, `parent_key`) is performed by its parent's
     worker, so nobody is rung for; `rows` are spooled rows of its parent that it reads instead of its own source.
-    `given` are values of variables for this run. Raises `Refused` with the reason.
+    `given` are values of variables for this run, `parent_document` those of the parent's document that it is started at;
+    what no field takes is not kept. Raises `Refused` with the reason.
     """
     is_own = parent is None and rerun_of is None
     # Answers may take a while to judge: that is done before everybody of the company waits for this transaction.
@@ -81,6 +84,7 @@ def request_run(
             exclusive=_is_exclusive(version.plan),
             parent=parent,
             parent_key=parent_key,
+            parent_document=_taken_of(parent_document, version.plan),
         )
         audit.record(
             "run.requested",
@@ -125,7 +129,14 @@ def rerun(run: Run, *, by: User | None) -> Run:
     rows = run.source_file if run.has_parents_rows else None
     file = None if run.has_parents_rows else _file_of(run)
     return request_run(
-        run.process, by=by, trigger=Trigger.RERUN, rerun_of=run, given=asked_again(run.given), file=file, rows=rows
+        run.process,
+        by=by,
+        trigger=Trigger.RERUN,
+        rerun_of=run,
+        given=asked_again(run.given),
+        file=file,
+        rows=rows,
+        parent_document=run.parent_document,
     )
 
 
@@ -156,6 +167,14 @@ def _fitting(process: Process, plan: Plan, given: Mapping[str, Any], *, is_own: 
         raise Refused(
             f"{process.name} asks for {unfit.name}: {unfit.sentence} Run it with changes.", code="refused.parameter"
         ) from unfit
+
+
+def _taken_of(document: Mapping[str, str] | None, plan: Plan) -> dict[str, str] | None:
+    """Keep what fields of `plan` take of a document, and no more: it is somebody's data."""
+    if document is None:
+        return None
+    wanted = {item.value for item in plan.of_the_parent}
+    return {name: storable(value) for name, value in document.items() if name in wanted}
 
 
 def _next_number(company_id: int) -> int:

@@ -320,6 +320,7 @@ class RunTasks:
                 journal=self._journal,
                 rows=spool if task.parent_data is not ParentData.NONE else None,
                 given=self._variables.snapshot() if task.use_variables else None,
+                document=self._values_of(document) if document is not None else None,
                 stage=task.stage,
             )
         except Refused as refused:
@@ -333,6 +334,11 @@ class RunTasks:
         if child.status == RunStatus.COMPLETED:
             return ""
         return f"run {child.number} of {process.name} ended {child.get_status_display()}. {child.reason}".strip()
+
+    def _values_of(self, document: Document) -> dict[str, str]:
+        """Give the first row of a document by column, the additional ones too."""
+        columns = (*self._journal.columns, *self._plan.additional_names)
+        return dict(zip(columns, document.full_rows[0], strict=False))
 
     def _facts(self, task: Task, document: Document | None) -> dict[str, Any]:
         """Give what a script sees as `this.run`; nothing where it does not look."""

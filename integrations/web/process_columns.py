@@ -109,7 +109,7 @@ def _additional_page(
         "names": code_names(process),
         "sample": sample,
         "rows": rows_of(grid, sample, mapped="Columns", more="Add columns"),
-        "cells": cells_of(grid),
+        "cells": cells_of(grid, process),
     }
     more |= _addresses(process, number)
     context = line_frame(request, process, number, ADDITIONAL, form=form, grid=grid, **more)

@@ -25,6 +25,7 @@ from integrations.forms.mapping import (
     MOST_MOVED,
     NO_MATCH,
     UNITS,
+    WITHOUT_PARENT,
     BaseFieldMaps,
     FieldMapForm,
     GroupingForm,
@@ -36,6 +37,7 @@ from integrations.forms.mapping import (
 from integrations.forms.problems import nearest
 from integrations.forms.process import TYPES
 from integrations.forms.surroundings import destination_choices, first_complaint, targets_of, warnings
+from integrations.forms.used import callers_of
 from integrations.models import GlobalVariable, Process, RollingNumber, TranslationTable
 from integrations.runs.trial import try_restriction
 from integrations.web.editor import catch_up, code_names, editable, found, frame, go_on, respond, write_draft
@@ -243,18 +245,20 @@ def rows_of(
     return rows
 
 
-def cells_of(grid: BaseFieldMaps) -> dict[str, Any]:
+def cells_of(grid: BaseFieldMaps, process: Process) -> dict[str, Any]:
     """What the cells of a grid offer to choose from: once for the page, not once a row."""
     offered = grid.offered
     return {
         "columns": offered.columns,
         "variables": offered.variables,
+        "parent_columns": dict.fromkeys(c.name for above in callers_of(process) for c in above.drafted.all_columns),
         "tables": offered.tables.items(),
         "known_tables": offered.tables,
         "sequences": offered.sequences.items(),
         "known_sequences": offered.sequences,
         "no_match": NO_MATCH,
         "bases": BASES,
+        "without_parent": WITHOUT_PARENT,
         "units": UNITS,
         "days": DAYS,
         "types": TYPES,
@@ -291,7 +295,12 @@ def _mapping_page(
     **more: Any,
 ) -> HttpResponse:
     sample = sample_of(process, plan, number, request)
-    more |= {"names": code_names(process), "sample": sample, "rows": rows_of(grid, sample), "cells": cells_of(grid)}
+    more |= {
+        "names": code_names(process),
+        "sample": sample,
+        "rows": rows_of(grid, sample),
+        "cells": cells_of(grid, process),
+    }
     more |= _addresses(process, number)
     context = line_frame(request, process, number, "mapping", form=form, grid=grid, **more)
     return respond(request, "mapping", context, status)

@@ -68,6 +68,10 @@ class ShownLine:
         return sum(record.is_sent for record in self.records)
 
 
+OF_THE_PARENT = Cell(words="of the parent’s document")
+"""No preview has a parent."""
+
+
 def line_sample(process: Process, plan: Plan, line: int, number: int) -> LineSample:
     """Compute what line `line` (from 1) would send of document `number` (from 1) of the sample."""
     if not plan.source.columns:
@@ -83,7 +87,10 @@ def line_sample(process: Process, plan: Plan, line: int, number: int) -> LineSam
     problem = document.problem.sentence if document.problem else ""
     records = document.lines[min(line, len(document.lines)) - 1] if document.lines else []
     values: Mapping[str, Any] = records[0].values if records else {}
-    cells = {item.target: _cell(values.get(item.target), problem) for item in plan.lines[line - 1].fields}
+    cells = {
+        item.target: OF_THE_PARENT if item.needs_a_parent else _cell(values.get(item.target), problem)
+        for item in plan.lines[line - 1].fields
+    }
     return LineSample(number=number, documents=seen.total, key=document.key, cells=cells)
 
 

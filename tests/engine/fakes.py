@@ -7,7 +7,7 @@ from typing import Any
 from integrations.engine.batch import Bucket, Delivery, Document, MappedBatch, Problem, Row, RowBatch
 from integrations.engine.errors import TransientError
 from integrations.engine.execute import Outcome, execute
-from integrations.engine.inputs import Inputs
+from integrations.engine.inputs import Inputs, Parent
 from integrations.engine.limits import out_of_time
 from integrations.engine.plan import (
     Aggregate,
@@ -280,6 +280,7 @@ def run(plan: Plan, source: Rows, world: World, ledger: Ledger, **ports: Any) ->
             started_at=ports.get("started_at"),
             lookups=ports.get("lookups"),
             numbers=ports.get("numbers"),
+            parent=ports.get("parent") or Parent(),
         ),
         ticket_for=lambda segment: Ticket(run="r", token="t", epoch=1, segment=segment),
         wait=lambda seconds: None,

@@ -9,7 +9,7 @@ import pytest
 
 from integrations.engine.batch import Bucket, Document
 from integrations.engine.errors import DefinitionError
-from integrations.engine.inputs import Inputs, Table
+from integrations.engine.inputs import Inputs, Parent, Table
 from integrations.engine.mapping import Mapper
 from integrations.engine.plan import (
     Aggregate,
@@ -64,7 +64,11 @@ KNOWN: dict[tuple[str, ...], list[str | None]] = {
 
 
 def mapped(
-    field: FieldMap, *rows: list[str], column: Column | None = None, lookups: Tables | None = None
+    field: FieldMap,
+    *rows: list[str],
+    column: Column | None = None,
+    lookups: Tables | None = None,
+    parent: Parent | None = None,
 ) -> tuple[list[Any], dict[str, str]]:
     """What a run sends of `field` for these rows, and the sentence of each document that fails."""
     world, ledger = World(size=100), Ledger()
@@ -80,6 +84,7 @@ def mapped(
         tables=TABLES,
         started_at=START,
         lookups=lookups or Tables(KNOWN),
+        parent=parent,
     )
     assert ledger.balances(), outcome
     return [record[1] for segment in world.records for record in segment[0]], ledger.sentences

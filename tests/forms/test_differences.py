@@ -14,11 +14,13 @@ from integrations.engine.plan import (
     FieldMap,
     Line,
     NoMatch,
+    ParentColumn,
     Plan,
     SourceMode,
     Translation,
     ValueType,
     WhenBusy,
+    WithoutParent,
 )
 from integrations.forms.differences import differences
 from tests.forms.kinds import customers
@@ -94,6 +96,10 @@ def dated(value: str = "", **how: Any) -> FieldMap:
     return FieldMap(target="name", column_type=ColumnType.DATE_CALCULATION, value=value, date=DateCalculation(**how))
 
 
+def of_parent(column: str, how: ParentColumn | None = None) -> FieldMap:
+    return FieldMap(target="name", column_type=ColumnType.PARENT_COLUMN, value=column, parent=how)
+
+
 def translated(no_match: NoMatch) -> FieldMap:
     how = Translation(table="t", no_match=no_match, default="x")
     return FieldMap(target="name", column_type=ColumnType.TRANSLATION, value="City", translation=how)
@@ -111,6 +117,11 @@ def translated(no_match: NoMatch) -> FieldMap:
         (
             FieldMap(target="name", column_type=ColumnType.ROLLING_NUMBER, sequence="s"),
             "a rolling number",
+        ),
+        (of_parent("Name"), "Name of the parent's document, or the run fails"),
+        (
+            of_parent("Name", ParentColumn(alone=WithoutParent.DEFAULT, default="x")),
+            "Name of the parent's document, or “x”",
         ),
         (translated(NoMatch.ERROR), "a translation of City, or the document fails"),
         (translated(NoMatch.KEEP), "a translation of City, or the value as it is"),

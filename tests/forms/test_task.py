@@ -7,10 +7,13 @@ import pytest
 
 from integrations.engine.plan import (
     Column,
+    ColumnType,
     Expects,
+    FieldMap,
     FileAction,
     Header,
     Keep,
+    ParentColumn,
     ParentData,
     Plan,
     Stage,
@@ -19,6 +22,7 @@ from integrations.engine.plan import (
     Then,
     ValueType,
     Variable,
+    WithoutParent,
 )
 from integrations.forms.differences import differences
 from integrations.forms.mentions import mentions_of
@@ -329,6 +333,71 @@ def test_columns_are_the_same_by_name_and_type() -> None:
     assert unfit((Column(name="B"),), there) == "reads B as text, and here it is decimal"
     needed = [Column(name=name) for name in "AXYZW"]
     assert unfit(needed, there) == "needs X, Y, Z and 1 more, columns that this source does not have"
+
+
+def taking(column: str, how: ParentColumn | None = None) -> FieldMap:
+    return FieldMap(target="name", column_type=ColumnType.PARENT_COLUMN, value=column, parent=how)
+
+
+OR_X = ParentColumn(alone=WithoutParent.DEFAULT, default="x")
+
+
+@pytest.mark.parametrize(
+    ("stage", "data", "field", "said"),
+    [
+        (Stage.DOCUMENT_PRE, ParentData.NONE, taking("Name"), ""),
+        (
+            Stage.DOCUMENT_PRE,
+            ParentData.NONE,
+            taking("name"),
+            "takes name of its parent's document, and that is no column here. Nearest name: Name.",
+        ),
+        (
+            Stage.DOCUMENT_PRE,
+            ParentData.NONE,
+            taking("City", OR_X),
+            "takes City of its parent's document, and that is no column here.",
+        ),
+        (Stage.INTEGRATION_POST_ALWAYS, ParentData.ALL, taking("Name"), ""),
+        (
+            Stage.INTEGRATION_POST_ALWAYS,
+            ParentData.ALL,
+            taking("City"),
+            "takes City of its parent's document, and that is no column here.",
+        ),
+        (Stage.INTEGRATION_POST_ALWAYS, ParentData.NONE, taking("Name", OR_X), ""),
+        (
+            Stage.INTEGRATION_POST_ALWAYS,
+            ParentData.NONE,
+            taking("Name"),
+            "takes Name of its parent's document, and at its stage there is none. Choose the data to use, or move the "
+            "task to a document's stage.",
+        ),
+    ],
+)
+def test_what_a_child_takes_of_its_parents_document_has_to_be_there(
+    stage: Stage, data: ParentData, field: FieldMap, said: str
+) -> None:
+    child = Neighbour(name="NOTIFY", columns=COLUMNS, of_the_parent=(field,))
+    task = replace(CHILD, stage=stage, parent_data=data)
+    found = sentences(customers(tasks=(task,)), own="me", neighbours={"child": child})
+    assert found == ([f"Task CHILD runs NOTIFY, which {said}"] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (taking("Whatever"), ""),
+        (taking(""), "no column of the parent is named."),
+        (replace(taking("N", OR_X), type=ValueType.INTEGER), "its default “x” is not a whole number such as 42."),
+    ],
+)
+def test_a_field_of_the_parent_names_a_column_and_a_default_that_fits(field: FieldMap, said: str) -> None:
+    plan = customers()
+    (line,) = plan.lines
+    line = replace(line, fields=(line.fields[0], field))
+    expected = [f"name of line Customer: {said}"] if said else []
+    assert sentences(Plan.from_json(replace(plan, lines=(line,)).to_json())) == expected
 
 
 def test_every_other_process_is_offered_or_says_why_not() -> None:

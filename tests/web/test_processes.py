@@ -25,8 +25,10 @@ from integrations.engine.plan import (
     Lookup,
     Match,
     NoneFound,
+    ParentColumn,
     Plan,
     WhenBusy,
+    WithoutParent,
 )
 from integrations.forms.differences import differences
 from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, TranslationTable
@@ -683,6 +685,20 @@ def test_a_connection_that_is_looked_up_at_is_not_deleted(
     response = client.post(reverse("connection-delete", args=[other.public_id]), follow=True)
 
     assert "CUSTOMERS" in said(response) and Connection.objects.filter(pk=other.pk).exists()
+
+
+def test_a_column_of_the_parent_is_mapped_with_what_stands_without_one(client: Client, with_line: Process) -> None:
+    response = map_note(
+        client, with_line, column_type="parent_column", of_parent="Order No", alone="default", default="none"
+    )
+
+    (note,) = [item for item in only_process(with_line.company).drafted.lines[0].fields if item.target == "note"]
+    how = ParentColumn(alone=WithoutParent.DEFAULT, default="none")
+    assert (note.column_type, note.value, note.parent) == (ColumnType.PARENT_COLUMN, "Order No", how)
+    assert 'value="Order No"' in response.content.decode()
+
+    response = map_note(client, with_line, column_type="parent_column", of_parent="Order No", alone="fail")
+    assert "of the parent’s document" in response.content.decode()
 
 
 def test_an_option_is_one_of_its_list(client: Client, with_line: Process) -> None:
