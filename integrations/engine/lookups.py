@@ -72,7 +72,7 @@ class Finder:
         are "" where it does not."""
         if found.rows == 1 or (found.rows > 1 and self.how.many is ManyFound.FIRST):
             return "", ""
-        what = " and ".join(self._shown(match, at, row) for match, at in self._places)
+        what = self.shown(row)
         columns = " and ".join(match.column or match.variable for match, _ in self._places)
         if found.rows == 0:
             return f"{what} of row {number} is not found in {self.how.table}.", f"{columns} is not in {self.how.table}"
@@ -80,6 +80,10 @@ class Finder:
             f"{what} of row {number} is found {found.rows:,} times in {self.how.table}, and one is expected.",
             f"{columns} is more than once in {self.how.table}",
         )
+
+    def shown(self, row: Row) -> str:
+        """Say what is looked up for a row."""
+        return " and ".join(self._shown(match, at, row) for match, at in self._places)
 
     def _shown(self, match: Match, at: int, row: Row) -> str:
         if at < 0:

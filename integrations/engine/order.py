@@ -142,6 +142,7 @@ def _beside_scripts(task: Task) -> str:
     names += [found[0] for text in task.texts for found in IN_TEXT.finditer(text)]
     if any(map(TEXT_ASKS_THE_RUN.search, task.texts)):
         names.append("this.run")
+    names += [f"[{name}]" for name in task.looks_with]
     if task.hand_back:
         names.append("this")
     return " ".join(names)

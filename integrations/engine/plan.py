@@ -333,7 +333,12 @@ class Lookup:
     @property
     def is_complete(self) -> bool:
         """True when it says where to look, what to match and what to take."""
-        return bool(self.connection and self.table and self.matches and self.result)
+        return self.asks and bool(self.result)
+
+    @property
+    def asks(self) -> bool:
+        """True when it says where to look and what to match."""
+        return bool(self.connection and self.table and self.matches)
 
     @property
     def restricts(self) -> bool:
@@ -430,7 +435,8 @@ class Task:
     *Run SQL* executes `statement` at `connection`; `variable` takes the first value it gives, if there is one.
 
     *Call HTTP* sends `body` with its `headers` to `path` at `connection` and goes well for the `expected` statuses; `variable` takes the
-    answer's body. *Validation* asks the query `statement` at `connection`, and fails unless it gives what it `expects`.
+    answer's body. *Validation* asks the query `statement` at `connection`, or its `lookup` about
+    every row, and fails unless it finds what it `expects`.
 
     *File* does its `action` to the files at `connection` whose names match `file_name`, or to the `own_file` that the
     run has read; they go to the folder `to_connection` under their `new_name`, over another file with `overwrite`.
@@ -465,6 +471,7 @@ class Task:
     headers: tuple[Header, ...] = ()
     expected: str = ""
     expects: Expects = Expects.ROW
+    lookup: Lookup | None = None
     action: FileAction = FileAction.COPY
     own_file: bool = False
     file_name: str = ""
@@ -475,6 +482,11 @@ class Task:
     @property
     def scripts(self) -> tuple[str, ...]:
         return (self.condition, self.script)
+
+    @property
+    def looks_with(self) -> tuple[str, ...]:
+        """The variables that its lookup compares."""
+        return tuple(match.variable for match in self.lookup.matches if match.variable) if self.lookup else ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -740,7 +752,7 @@ def _task(data: Mapping[str, Any]) -> Task:
     }
     given: dict[str, Any] = {name: words[name](value) if name in words else value for name, value in data.items()}
     headers = tuple(Header(**item) for item in data.get("headers", ()))
-    return Task(**{**given, "headers": headers})
+    return Task(**{**given, "headers": headers, "lookup": _lookup(data.get("lookup"))})
 
 
 def _options(data: Mapping[str, Any]) -> Options:

@@ -6,6 +6,7 @@ from integrations.engine.plan import (
     DayOfMonth,
     FieldMap,
     Line,
+    Lookup,
     ManyFound,
     NoMatch,
     NoneFound,
@@ -184,9 +185,10 @@ def _words(item: FieldMap) -> str:
         return f"a translation of {item.value or 'no column'}, {rule}"
     if item.lookup:
         how = item.lookup
-        matched = " and ".join(f"{match.field} is {match.column or match.variable}" for match in how.matches)
         none, many = NONE_FOUND[how.none].format(how.default), MANY_FOUND[how.many].format(how.default)
-        return f"a lookup of {how.result or 'no field'} in {how.table or 'no table'} where {matched or 'nothing'}, {none}, {many}"
+        return (
+            f"a lookup of {how.result or 'no field'} in {how.table or 'no table'} where {_matched(how)}, {none}, {many}"
+        )
     if item.date:
         moved = f" {item.date.amount:+d} {item.date.unit}" if item.date.amount else ""
         base = "the start of the run" if item.date.of_start else item.value or "no date"
@@ -243,10 +245,24 @@ def _task(old: Task, new: Task) -> Iterator[str]:
     yield from _child(old, new)
     yield from (f"{words} changed" for name, words in TEXTS.items() if getattr(old, name) != getattr(new, name))
     yield from _headers(old, new)
-    if old.expects != new.expects:
-        yield f"valid when {EXPECTS[new.expects].lower()}"
+    yield from _validation(old, new)
     if old.attach_failed != new.attach_failed:
         yield f"{'attaches' if new.attach_failed else 'no longer attaches'} the failed documents"
+
+
+def _validation(old: Task, new: Task) -> Iterator[str]:
+    if old.lookup != new.lookup:
+        yield f"validates by {_looked_with(new.lookup)}" if new.lookup else "validates by its query"
+    if old.expects != new.expects:
+        yield f"valid when {EXPECTS[new.expects][:1].lower()}{EXPECTS[new.expects][1:]}"
+
+
+def _looked_with(how: Lookup) -> str:
+    return f"a lookup in {how.table or 'no table'} where {_matched(how)}"
+
+
+def _matched(how: Lookup) -> str:
+    return " and ".join(f"{match.field} is {match.column or match.variable}" for match in how.matches) or "nothing"
 
 
 def _headers(old: Task, new: Task) -> Iterator[str]:

@@ -86,7 +86,7 @@ def _read_by(item: FieldMap) -> list[str]:
 
 def _of_tasks(plan: Plan) -> Iterator[Mention]:
     for number, task in enumerate(plan.tasks, start=1):
-        for name in _names(" ".join((*task.scripts, task.variable, *task.texts))):
+        for name in _names(" ".join((*task.scripts, task.variable, *task.texts, *task.looks_with))):
             yield Mention(name=name, words=f"task {task.name}", tab="tasks", line=number, acts=task.enabled)
 
 

@@ -452,6 +452,12 @@ def _of_parent_column(item: FieldMap, around: Surroundings) -> str:
 
 def _of_lookup(item: FieldMap, around: Surroundings) -> str:
     how = item.lookup or Lookup()
+    if complaint := _of_where(how, around):
+        return complaint
+    return "" if how.result else "the lookup says no field to take."
+
+
+def _of_where(how: Lookup, around: Surroundings) -> str:
     if not how.connection:
         return "the lookup says no connection."
     if how.connection not in around.connections:
@@ -462,8 +468,6 @@ def _of_lookup(item: FieldMap, around: Surroundings) -> str:
         return "the lookup says no table."
     if not how.matches:
         return "the lookup says nothing to match."
-    if not how.result:
-        return "the lookup says no field to take."
     return ""
 
 
@@ -561,6 +565,8 @@ def _of_task(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
             yield from _of_email(task, _secure_here(plan, around))
         case TaskType.RUN_SCRIPT | TaskType.SET_VARIABLE:
             yield from _of_own(task, columns, around)
+        case TaskType.VALIDATION if task.lookup is not None:
+            yield from _of_check(task, task.lookup, plan, around)
         case TaskType.RUN_SQL | TaskType.VALIDATION:
             yield from _of_sql(task, around)
         case TaskType.CALL_HTTP:
@@ -589,6 +595,26 @@ def _of_email(task: Task, secure: Collection[str]) -> Iterator[str]:
         yield f"Task {task.name} sends an e-mail without a subject."
     if task.attach_failed and task.stage not in EVERYTHING_SENT:
         yield f"Task {task.name} attaches the failed documents, and at its stage they are not all known."
+
+
+def _of_check(task: Task, how: Lookup, plan: Plan, around: Surroundings) -> Iterator[str]:
+    if task.stage not in VALIDATES_AT:
+        yield f"Task {task.name} validates, and at its stage it is too late for that. Move it."
+    if complaint := _of_where(how, around):
+        yield f"Task {task.name}: {complaint}"
+    for name in sorted(set(task.looks_with).intersection(_secure_here(plan, around))):
+        yield f"Task {task.name} looks {name} up, and its value is secure. Take it out."
+    names = [column.name for column in (plan.all_columns if task.stage in DOCUMENT_STAGES else plan.source.columns)]
+    for name in (match.column for match in how.matches if match.column):
+        if task.stage is Stage.INTEGRATION_PRE:
+            yield f"Task {task.name} looks {name} up, and at its stage no row is read yet. Move it to the validation tasks."
+        elif names and name not in names:
+            later = (
+                " Additional columns are known from the tasks before documents on."
+                if name in plan.additional_names
+                else ""
+            )
+            yield f"Task {task.name} looks {name} up, which is no column of the source{_hint(name, names)}.{later}"
 
 
 def _of_sql(task: Task, around: Surroundings) -> Iterator[str]:

@@ -55,7 +55,10 @@ ACTIONS = {
     FileAction.DELETE: "Delete",
     FileAction.ARCHIVE: "Archive (move, with the date in the name)",
 }
-EXPECTS = {Expects.ROW: "The query gives a row", Expects.NO_ROW: "The query gives no row"}
+EXPECTS = {
+    Expects.ROW: "It exists (a row is found)",
+    Expects.NO_ROW: "It does not exist (no row is found)",
+}
 PARENT_DATA = {
     ParentData.NONE: "No",
     ParentData.ALL: "All documents",

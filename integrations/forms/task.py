@@ -15,6 +15,7 @@ from integrations.engine.plan import (
     Expects,
     FileAction,
     Header,
+    Lookup,
     ParentData,
     Plan,
     Stage,
@@ -22,6 +23,7 @@ from integrations.engine.plan import (
     TaskType,
     Then,
 )
+from integrations.forms.lookup import MatchesForm, matches_as_answers
 from integrations.forms.mapping import Check, ScriptForm
 from integrations.forms.plain import Code, Tall
 from integrations.forms.problems import Neighbour, unfit, way_back
@@ -36,6 +38,7 @@ DATABASE_OR_SERVICE = {
     TaskType.CALL_HTTP: "service",
     TaskType.FILE: "folder",
 }
+BY_QUERY, BY_LOOKUP = "query", "lookup"
 HEADERS = 4
 """Rows in which a header can be said."""
 CODE = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off"}
@@ -77,7 +80,7 @@ class Integrations(forms.Select):
         return option
 
 
-class TaskForm(ScriptForm):
+class TaskForm(ScriptForm, MatchesForm):
     """Everything of one task. What belongs to another type is kept out of the way and not stored."""
 
     revision = forms.IntegerField(widget=forms.HiddenInput)
@@ -167,6 +170,20 @@ class TaskForm(ScriptForm):
         help_text=f"One statement, done wholly or not at all; a validation only reads. {NAMES} "
         "They are bound: no quotes around them.",
     )
+    by = forms.ChoiceField(
+        required=False,
+        label="Validates by",
+        choices=[(BY_QUERY, "A query"), (BY_LOOKUP, "A lookup of each row")],
+        help_text="A lookup at the validation stage asks about every row of the source, at a document about its rows.",
+    )
+    lookup_connection = forms.ChoiceField(required=False, label="Look up at")
+    lookup_table = forms.CharField(
+        required=False,
+        max_length=200,
+        label="Table",
+        help_text="A table or view at the connection. Test says whether it and its fields are there.",
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false", "autocomplete": "off"}),
+    )
     expects = forms.ChoiceField(
         required=False,
         label="Valid when",
@@ -253,6 +270,9 @@ class TaskForm(ScriptForm):
         self._offer_connections("to_folder", connections.get("folder", ()), task.to_connection if task else "")
         self._offer_integrations(task.integration if task else "")
         self._offer_headers(task.headers if task else ())
+        how = (task.lookup if task else None) or Lookup()
+        self._offer_connections("lookup_connection", connections.get("searchable", ()), how.connection)
+        self.offer_matches(how, [column.name for column in plan.all_columns], sorted(variables))
         self.speak()
 
     def _offer_headers(self, stored: Sequence[Header]) -> None:
@@ -309,6 +329,8 @@ class TaskForm(ScriptForm):
         if given.get("type") == TaskType.VALIDATION and given.get("stage") not in VALIDATES_AT:
             there = ", ".join(STAGES[stage].label for stage in Stage if stage in VALIDATES_AT)
             self.add_error("stage", f"A validation stands before anything is sent. Choose one of {there}.")
+        if given.get("type") == TaskType.VALIDATION and given.get("by") == BY_LOOKUP:
+            self.check_matches(given)
         if given.get("type") == TaskType.CALL_HTTP:
             self._check_headers(given)
         if given.get("type") == TaskType.RUN_INTEGRATION:
@@ -353,7 +375,9 @@ class TaskForm(ScriptForm):
             raise DefinitionError("Another integration is tested on its own.", code="definition.nothing_to_try")
         if task.type is TaskType.SEND_EMAIL and not task.to.strip():
             raise DefinitionError("Enter an address first.", code="definition.nothing_to_try")
-        if task.type is TaskType.VALIDATION and not (task.connection and task.statement.strip()):
+        if task.lookup is not None and not task.lookup.asks:
+            raise DefinitionError("Say where to look and what to match first.", code="definition.nothing_to_try")
+        if task.type is TaskType.VALIDATION and not (task.lookup or (task.connection and task.statement.strip())):
             raise DefinitionError("Choose the database and write the query first.", code="definition.nothing_to_try")
         if task.type in (TaskType.RUN_SQL, TaskType.CALL_HTTP, TaskType.FILE):
             raise DefinitionError("What it changes would be changed for good.", code="definition.nothing_to_try")
@@ -390,6 +414,8 @@ class TaskForm(ScriptForm):
             case TaskType.VALIDATION:
                 own = {"connection": given["database"], "expects": Expects(given["expects"] or Expects.ROW)}
                 own["statement"] = given["statement"].replace("\r\n", "\n")
+                if given["by"] == BY_LOOKUP:
+                    own = {"expects": own["expects"], "lookup": self._lookup()}
             case TaskType.CALL_HTTP:
                 own = {name: given[name] for name in ("method", "path", "expected")}
                 own |= {"connection": given["service"], "variable": given["answer"], "headers": self._headers()}
@@ -397,6 +423,10 @@ class TaskForm(ScriptForm):
             case TaskType.FILE:
                 own = _of_files(given)
         return Task(**{**vars(task), **own})
+
+    def _lookup(self) -> Lookup:
+        given = self.cleaned_data
+        return Lookup(connection=given["lookup_connection"], table=given["lookup_table"], matches=self.given_matches())
 
     def _headers(self) -> tuple[Header, ...]:
         rows = ((self.cleaned_data[name.name], self.cleaned_data[value.name]) for name, value in self.headers)
@@ -420,6 +450,9 @@ def _answers(task: Task | None) -> dict[str, Any]:
     answers = {name: getattr(value, "value", value) for name, value in vars(task).items()}
     place = DATABASE_OR_SERVICE.get(task.type)
     answers["to_folder"] = task.to_connection
+    if task.lookup is not None:
+        answers |= {"by": BY_LOOKUP, "lookup_connection": task.lookup.connection, "lookup_table": task.lookup.table}
+        answers |= matches_as_answers(task.lookup)
     for at, header in enumerate(task.headers):
         answers |= {f"header-{at}": header.name, f"header-value-{at}": header.value}
     return {**answers, "was": task.name, "answer": task.variable, **({place: task.connection} if place else {})}

@@ -19,7 +19,7 @@ def see_that_all_is_there(process: Process, plan: Plan) -> None:
         if key:
             connection_of(key)
     for task in plan.active_tasks:
-        for key in (task.connection, task.to_connection):
+        for key in (task.connection, task.to_connection, task.lookup.connection if task.lookup else ""):
             if key:
                 _see_connection(task.name, key)
         if task.type is TaskType.RUN_INTEGRATION:

@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from integrations.connectors.sql.statement import execute, first_rows
 from integrations.connectors.sql.systems import STATEMENT_SECONDS
 from integrations.engine.batch import Document
 from integrations.engine.errors import DefinitionError, Fenced, UnknownOutcome, WaybillError
+from integrations.engine.execute import ATTEMPTS
 from integrations.engine.failpoint import failpoint
 from integrations.engine.order import may_look_at_the_run
 from integrations.engine.plan import EVERYTHING_SENT, Expects, ParentData, Plan, Stage, Task, TaskType, Then
@@ -28,9 +30,12 @@ from integrations.runs.facts import KeysSoFar, counts_so_far, last_error, standi
 from integrations.runs.failed_documents import file_name, write_failed
 from integrations.runs.file_tasks import planned_files, told_of_files
 from integrations.runs.journal import RunJournal, storable
+from integrations.runs.lookups import SECONDS
 from integrations.runs.mail import letter_of, send
 from integrations.runs.parent_rows import spool_parent_rows
+from integrations.runs.pin import open_pinned
 from integrations.runs.request import Refused
+from integrations.runs.validation import Rows, looked_wrong, rows_of_document, rows_of_source
 from integrations.scripting.names import token
 
 RESULTS = {Then.NEXT: TaskResult.GO_ON, Then.QUIT: TaskResult.QUIT, Then.CANCEL: TaskResult.CANCEL}
@@ -170,17 +175,33 @@ class RunTasks:
             case TaskType.CALL_HTTP:
                 return self._once(task, document, partial(self._call_http, task, document, values))
             case TaskType.VALIDATION:
-                return self._validated(task, values)
+                return self._validated(task, document, values)
             case TaskType.FILE:
                 return self._handle_files(task, document, values)
 
-    def _validated(self, task: Task, values: Mapping[str, Any]) -> Did:
+    def _validated(self, task: Task, document: Document | None, values: Mapping[str, Any]) -> Did:
+        is_over = partial(self._is_over, task.stage)
         try:
-            return Did(complaint=invalid(task, self._variables, values, is_over=partial(self._is_over, task.stage)))
+            if task.lookup is not None:
+                return Did(complaint=self._looked_wrong(task, document, is_over))
+            return Did(complaint=invalid(task, self._variables, values, is_over=is_over))
         except Fenced:
             raise
         except WaybillError as error:
             return Did(complaint=error.sentence)
+
+    def _looked_wrong(self, task: Task, document: Document | None, is_over: Callable[[], bool]) -> str | None:
+        """Look up the rows of the document, or those of the whole source, which is pinned by then."""
+        ask = partial(
+            looked_wrong, task, variables=self._variables, is_over=is_over, seconds=SECONDS, attempts=ATTEMPTS
+        )
+        if document is not None:
+            columns = (*self._journal.columns, *self._plan.additional_names)
+            return ask(columns, [rows_of_document(document)])
+        if task.stage is Stage.INTEGRATION_PRE:
+            return ask((), [Rows(rows=[[]], numbers=[0], keys=[""])])
+        with closing(open_pinned(self._run, self._plan.source, self._journal, lambda: None, self._variables)) as source:
+            return ask(source.columns, rows_of_source(self._plan, source))
 
     def _once(self, task: Task, document: Document | None, act: Callable[[], Did]) -> Did:
         """Do what leaves Waybill, and never a second time: the intent is written before it and the end behind it.

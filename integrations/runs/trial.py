@@ -9,7 +9,7 @@ from typing import Any
 from integrations.engine.batch import Document
 from integrations.engine.errors import DefinitionError, WaybillError
 from integrations.engine.lines import Cutter
-from integrations.engine.plan import DOCUMENT_STAGES, Line, Plan, Task, TaskType
+from integrations.engine.plan import DOCUMENT_STAGES, Line, Plan, Stage, Task, TaskType
 from integrations.engine.ports import Computed, Fault
 from integrations.engine.preview import Preview, PreviewDocument
 from integrations.engine.secure import masked
@@ -22,6 +22,7 @@ from integrations.runs.mail import letter_of
 from integrations.runs.preview import preview_of
 from integrations.runs.redaction import Redactor
 from integrations.runs.tasks import invalid, named_values
+from integrations.runs.validation import Rows, looked_wrong, rows_of_document
 from integrations.runs.variables import check_names, secure_names, values_of
 from integrations.scripting import open_scripts
 
@@ -56,16 +57,21 @@ def try_task(process: Process, plan: Plan, task: Task, number: int, facts: Mappi
     alone = replace(plan, lines=(), tasks=(task,))
     columns = (*(column.name for column in plan.source.columns), *plan.additional_names)
     document = None
-    if task.stage in DOCUMENT_STAGES:
+    rows = [Rows(rows=[[]], numbers=[0], keys=[""])]
+    if task.stage in DOCUMENT_STAGES or (task.lookup is not None and task.stage is Stage.VALIDATION):
         sample = sample_of_tasks(process, plan)
-        columns, document = sample.columns, _document(sample.documents, number)
+        columns = sample.columns
+        numbers = [number] if task.stage in DOCUMENT_STAGES else range(1, len(sample.documents) + 1)
+        found = [item for at in numbers if (item := _document(sample.documents, at))]
+        rows = [rows_of_document(item) for item in found]
+        document = found[0] if found and task.stage in DOCUMENT_STAGES else None
     before = values_of(process, plan)
     check_names(alone, before)
     vault = vault_of(process.company)
     variables = Variables(before, vault=vault, secure=secure_names(plan))
     run = _facts(process, task) | dict(facts)
     began = time.perf_counter()
-    well, sentence = _done(alone, columns, task, document, variables, run)
+    well, sentence = _done(alone, columns, task, document, variables, run, rows)
     took = timedelta(seconds=time.perf_counter() - began)
     sentence = Redactor(alone.to_json(), vault)(sentence)
     return Tried(well=well, sentence=sentence, took=took, variables=_changed(before, variables))
@@ -128,9 +134,10 @@ def _done(
     document: Document | None,
     variables: Variables,
     run: Mapping[str, Any],
+    rows: Sequence[Rows],
 ) -> tuple[bool | None, str]:
     if not plan.has_scripts:
-        return _without_a_script(task, columns, document, variables, run)
+        return _without_a_script(task, columns, document, variables, run, rows)
     # The script child knows the additional columns by itself.
     scripts = open_scripts(plan, columns[: len(columns) - len(plan.additional)], variables=variables)
     try:
@@ -141,7 +148,7 @@ def _done(
             if not wanted:
                 return None, "Its condition is not met, so the task would be skipped."
         if task.type is not TaskType.RUN_SCRIPT:
-            return _without_a_script(task, columns, document, variables, run)
+            return _without_a_script(task, columns, document, variables, run, rows)
         answer = scripts.run_script(task, document, run)
     finally:
         scripts.close()
@@ -150,8 +157,18 @@ def _done(
     return answer, "Returned true" if answer else "Returned false, which is a failed task"
 
 
+def _looked_up(task: Task, columns: Sequence[str], rows: Sequence[Rows], variables: Variables) -> tuple[bool, str]:
+    wrong = looked_wrong(task, columns, rows, variables, is_over=lambda: False, seconds=TRIAL_SECONDS, attempts=1)
+    return not wrong, f"The task would fail: {wrong}" if wrong else "Valid"
+
+
 def _without_a_script(
-    task: Task, columns: Sequence[str], document: Document | None, variables: Variables, run: Mapping[str, Any]
+    task: Task,
+    columns: Sequence[str],
+    document: Document | None,
+    variables: Variables,
+    run: Mapping[str, Any],
+    rows: Sequence[Rows],
 ) -> tuple[bool, str]:
     """Do what changes nothing outside, and say of the rest what it would do."""
     values = named_values(variables, run, columns, document)
@@ -161,6 +178,8 @@ def _without_a_script(
     try:
         if task.type is TaskType.VALIDATION:
             # It only reads, so it is really asked.
+            if task.lookup is not None:
+                return _looked_up(task, columns, rows, variables)
             wrong = invalid(task, variables, values, is_over=lambda: False, seconds=TRIAL_SECONDS)
             return not wrong, f"The task would fail: {wrong}" if wrong else "Valid"
         letter = letter_of(task, masked(values))

@@ -90,7 +90,7 @@ def places(plan: Plan) -> list[tuple[str, str]]:
         found += [_place(item) for item in line.fields]
     for task in plan.active_tasks:
         found.append((f"The condition of task {task.name}", task.condition))
-        found.append((f"Task {task.name}", " ".join((task.script, task.variable, *task.texts))))
+        found.append((f"Task {task.name}", " ".join((task.script, task.variable, *task.texts, *task.looks_with))))
     return [(place, text) for place, text in found if text.strip()]
 
 

@@ -19,7 +19,7 @@ from integrations.engine.variables import FACTS, KEYS
 from integrations.forms.mapping import RevisionForm
 from integrations.forms.process import places_in
 from integrations.forms.stages import EXPECTS, ON_FAILURE, ON_SUCCESS, PARENT_DATA, STAGES, THEN, TYPES, StageWords
-from integrations.forms.surroundings import first_complaint, neighbours, warnings
+from integrations.forms.surroundings import first_complaint, neighbours, searchable_connections, warnings
 from integrations.forms.task import Offered, TaskForm, arranged, offered, with_task
 from integrations.models import Connection, GlobalVariable, Process
 from integrations.runs.trial import try_task
@@ -50,6 +50,9 @@ TRIED = (
     "database",
     "statement",
     "expects",
+    "by",
+    "lookup_connection",
+    "lookup_table",
 )
 """What a trial needs to be right; a name may come later."""
 DONE = {"up": "moved up", "down": "moved down", "move": "moved", "copy": "copied", "delete": "deleted"}
@@ -210,8 +213,8 @@ def _form(process: Process, task: Task | None, data: Any = None, **more: Any) ->
 
 
 def _connections() -> dict[str, list[tuple[str, str]]]:
-    """The company's connections by their connector: (public id, name)."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    """The company's connections by their connector, and those that can be looked up at: (public id, name)."""
+    found = {"searchable": searchable_connections()}
     for connection in Connection.objects.order_by("name"):
         found.setdefault(connection.connector, []).append((str(connection.public_id), connection.name))
     return found
@@ -349,8 +352,12 @@ def _does_outside(task: Task, names: dict[str, str]) -> list[str]:
                 words.append("failed documents attached")
         case TaskType.RUN_SQL:
             words += [place, " ".join(task.statement.split()) or "no statement"]
+        case TaskType.VALIDATION if task.lookup is not None:
+            looked = " and ".join(f"{match.field} is {match.column or match.variable}" for match in task.lookup.matches)
+            there = f"{task.lookup.table or 'no table'} at {names.get(task.lookup.connection, 'no connection')}"
+            words += [there, EXPECTS[task.expects], looked or "nothing to match"]
         case TaskType.VALIDATION:
-            words += [place, EXPECTS[task.expects].lower(), " ".join(task.statement.split()) or "no query"]
+            words += [place, EXPECTS[task.expects], " ".join(task.statement.split()) or "no query"]
         case TaskType.FILE:
             what = "the file of the run" if task.own_file else f"{task.file_name or 'no file'} at {place}"
             words.append(f"{task.action} {what}")

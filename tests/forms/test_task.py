@@ -13,6 +13,8 @@ from integrations.engine.plan import (
     FileAction,
     Header,
     Keep,
+    Lookup,
+    Match,
     ParentColumn,
     ParentData,
     Plan,
@@ -226,8 +228,73 @@ def test_a_validation_behind_everything_is_a_problem() -> None:
     assert sentences(customers(tasks=(late,))) == [said]
     changed = replace(check, expects=Expects.NO_ROW)
     plans = (customers(tasks=(check,)), customers(tasks=(changed,)))
-    assert differences(*plans) == ["Task DO: valid when the query gives no row"]
+    assert differences(*plans) == ["Task DO: valid when it does not exist (no row is found)"]
     assert Plan.from_json(plans[1].to_json()) == plans[1]
+
+
+LOOK = replace(
+    SQL,
+    name="LOOK",
+    type=TaskType.VALIDATION,
+    stage=Stage.VALIDATION,
+    connection="",
+    statement="",
+    lookup=Lookup(connection=CRM, table="t", matches=(Match(field="a", column="Name"),)),
+)
+
+
+@pytest.mark.parametrize(
+    ("stage", "lookup", "said"),
+    [
+        (Stage.VALIDATION, {}, []),
+        (Stage.DOCUMENT_PRE, {"matches": (Match(field="a", column="Added"),)}, []),
+        (
+            Stage.VALIDATION,
+            {"matches": (Match(field="a", column="Added"),)},
+            [
+                "Task LOOK looks Added up, which is no column of the source. Additional columns are known from the tasks "
+                "before documents on."
+            ],
+        ),
+        (
+            Stage.INTEGRATION_PRE,
+            {},
+            ["Task LOOK looks Name up, and at its stage no row is read yet. Move it to the validation tasks."],
+        ),
+        (
+            Stage.DOCUMENT_POST_SUCCESS,
+            {},
+            ["Task LOOK validates, and at its stage it is too late for that. Move it."],
+        ),
+        (Stage.VALIDATION, {"connection": ""}, ["Task LOOK: the lookup says no connection."]),
+        (Stage.VALIDATION, {"table": ""}, ["Task LOOK: the lookup says no table."]),
+        (Stage.VALIDATION, {"matches": ()}, ["Task LOOK: the lookup says nothing to match."]),
+        (
+            Stage.VALIDATION,
+            {"matches": (Match(field="a", variable="GBL_KEY"),)},
+            ["Task LOOK looks GBL_KEY up, and its value is secure. Take it out."],
+        ),
+    ],
+)
+def test_a_validation_by_lookup_says_where_and_what_at_a_stage_that_knows_it(
+    stage: Stage, lookup: dict[str, object], said: list[str]
+) -> None:
+    task = replace(LOOK, stage=stage, lookup=replace(LOOK.lookup, **lookup))  # type: ignore[type-var, arg-type]
+    added = FieldMap(target="Added", column_type=ColumnType.CONSTANT, value="x")
+    plan = Plan.from_json(customers(tasks=(task,), additional=(added,)).to_json())
+    known = {"searchable": {CRM}, "variables": {"GBL_KEY"}, "secure": {"GBL_KEY"}}
+    assert sentences(plan, **known) == said
+
+
+def test_what_changed_in_a_validation_by_lookup_is_said() -> None:
+    other = replace(LOOK, lookup=Lookup(connection=CRM, table="u", matches=(Match(field="a", variable="GBL_A"),)))
+    assert differences(customers(tasks=(LOOK,)), customers(tasks=(other,))) == [
+        "Task LOOK: validates by a lookup in u where a is GBL_A"
+    ]
+    assert differences(customers(tasks=(LOOK,)), customers(tasks=(replace(LOOK, lookup=None),))) == [
+        "Task LOOK: validates by its query"
+    ]
+    assert [mention.name for mention in mentions_of(customers(tasks=(other,)))] == ["GBL_A"]
 
 
 def test_what_changed_in_a_statement_is_said() -> None:

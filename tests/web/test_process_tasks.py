@@ -18,6 +18,8 @@ from integrations.engine.plan import (
     Expects,
     FileAction,
     Header,
+    Lookup,
+    Match,
     ParentData,
     Plan,
     SourceSpec,
@@ -330,6 +332,21 @@ def test_a_file_task_is_saved_and_listed_and_not_tried(doras: Client, company: C
     assert tasks_of(process)[0] == replace(RESET, type=TaskType.FILE, script="", **own)
 
 
+def test_a_validation_by_lookup_is_saved_and_listed(doras: Client, company: Company, process: Process) -> None:
+    crm = str(factories.make_connection(company, "CRM").public_id)
+    given = {"type": "validation", "stage": "validation", "by": "lookup", "expects": "no_row", "lookup_table": "t"}
+    match = {"field-0": "code", "with-0": "column:Name", "lookup_connection": crm}
+    refused = save(doras, process, "task", line=1, **{**given, **match, "with-0": ""})
+    assert refused.context["form"].errors["with-0"] == [
+        "code has nothing to be compared with. Choose a column or variable."
+    ]
+    save(doras, process, "task", line=1, **given, **match)
+    (task,) = [item for item in tasks_of(process) if item.type is TaskType.VALIDATION]
+    assert task.lookup == Lookup(connection=crm, table="t", matches=(Match(field="code", column="Name"),))
+    assert (task.expects, task.statement, task.connection) == (Expects.NO_ROW, "", "")
+    assert "t at CRM · It does not exist (no row is found) · code is Name" in tab(doras, process).content.decode()
+
+
 def test_a_request_is_saved_and_listed_and_its_statuses_are_read(
     doras: Client, company: Company, process: Process
 ) -> None:
@@ -363,7 +380,10 @@ def test_a_validation_is_saved_where_it_may_stand(doras: Client, process: Proces
     kept = {"connection": database, "statement": "SELECT 1 FROM t", "expects": Expects.NO_ROW, "script": ""}
     made = replace(RESET, type=TaskType.VALIDATION, stage=Stage.VALIDATION, **kept)
     assert made in tasks_of(process)
-    assert "CRM of CUSTOMERS · the query gives no row · SELECT 1 FROM t" in tab(doras, process).content.decode()
+    assert (
+        "CRM of CUSTOMERS · It does not exist (no row is found) · SELECT 1 FROM t"
+        in tab(doras, process).content.decode()
+    )
     response = save(doras, process, "task", line=names(process).index("RESET") + 1, stage="document_post_success")
     assert response.context["form"].errors["stage"] == [
         "A validation stands before anything is sent. Choose one of Integration Pre Tasks, Validation Tasks, "
