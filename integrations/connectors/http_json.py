@@ -18,6 +18,7 @@ from integrations.connectors.spec import (
     DestinationContext,
     DestinationKind,
     FieldKind,
+    Finder,
     Opened,
     Setting,
     SourceContext,
@@ -257,10 +258,17 @@ def _open_rest(context: SourceContext) -> rest.RestSource:
     return rest.RestSource(context, context.opened, address)
 
 
+def _open_finder(opened: Opened, seconds: float) -> Finder:
+    # It needs what stands here.
+    from integrations.connectors.http_lookup import HttpFinder
+
+    return HttpFinder(opened, seconds)
+
+
 CONNECTOR = Connector(
     key="http",
     title="JSON over HTTP",
-    summary="Read the records of a web service, or send each as JSON with an idempotency key.",
+    summary="Read the records of a web service, look values up there, or send each as JSON with an idempotency key.",
     settings=(
         Setting(name="url", leads=True, label="Base address", required=True, help="Lines name paths below it."),
         *http_auth.SETTINGS,
@@ -275,6 +283,7 @@ CONNECTOR = Connector(
         ),
     ),
     test=test,
+    finder=_open_finder,
     sources=(
         SourceKind(
             key="rest",

@@ -51,6 +51,9 @@ class Finder:
         if unknown:
             known.update(zip(unknown, self._lookups.find(self.how, unknown), strict=True))
         found = [known[key] for key in keys]
+        for key in unknown:
+            if known[key].fault:
+                del known[key]
         if len(known) > KEPT:
             for key in list(islice(known, len(known) - KEPT)):
                 del known[key]
@@ -73,6 +76,9 @@ class Finder:
         if found.rows == 1 or (found.rows > 1 and self.how.many is ManyFound.FIRST):
             return "", ""
         what = self.shown(row)
+        if found.fault:
+            sentence = f"{what} of row {number} could not be looked up: {found.fault.rstrip('.')}."
+            return sentence, f"A lookup in {self.how.table} gave no answer"
         columns = " and ".join(match.column or match.variable for match, _ in self._places)
         if found.rows == 0:
             return f"{what} of row {number} is not found in {self.how.table}.", f"{columns} is not in {self.how.table}"

@@ -119,10 +119,15 @@ class Scripts(Protocol):
 
 
 class Found(NamedTuple):
-    """What a lookup found for one key: how many rows, and the result of the first of them as text."""
+    """What a lookup found for one key: how many rows, and the result of the first of them as text.
+
+    -1 rows with a `fault` where nothing can be said of this key, `passing` where it may be asked again.
+    """
 
     rows: int
     value: str | None = None
+    fault: str = ""
+    passing: bool = False
 
 
 class Lookups(Protocol):

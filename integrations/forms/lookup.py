@@ -83,23 +83,25 @@ class LookupForm(MatchesForm):
     revision = forms.IntegerField(widget=forms.HiddenInput)
     connection = forms.ChoiceField(label="Connection", required=False)
     table = forms.CharField(
-        label="Table",
+        label="Table or path",
         required=False,
         max_length=200,
-        help_text="A table or view at the connection, with its schema if it has one.",
+        help_text="A table or view of a database, with its schema if it has one; for a web service a path such as "
+        "customers/{code}, with the fields below in braces.",
         widget=forms.TextInput(attrs={"list": "lookup-tables", "autocomplete": "off", "spellcheck": "false"}),
     )
     result = forms.CharField(
         label="Field to take",
         required=False,
         max_length=200,
+        help_text="For a web service where it stands in the answer, such as items.name; 404 and an empty list are no row.",
         widget=forms.TextInput(attrs={"list": "lookup-fields", "autocomplete": "off", "spellcheck": "false"}),
     )
     none = forms.ChoiceField(label="No row is found", choices=NONE_FOUND)
     many = forms.ChoiceField(
         label="More than one is found",
         choices=MANY_FOUND,
-        help_text="The first is the one with the smallest value in the field to take.",
+        help_text="The first of a table is the one with the smallest value in the field to take.",
     )
     default = forms.CharField(label="Default value", required=False, max_length=4_000, strip=False)
 

@@ -180,8 +180,15 @@ class TaskForm(ScriptForm, MatchesForm):
     lookup_table = forms.CharField(
         required=False,
         max_length=200,
-        label="Table",
-        help_text="A table or view at the connection. Test says whether it and its fields are there.",
+        label="Table or path",
+        help_text="A table or view, or the path of a web service such as customers/{code}. Test says whether it and its fields are there.",
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false", "autocomplete": "off"}),
+    )
+    lookup_result = forms.CharField(
+        required=False,
+        max_length=200,
+        label="Where its rows stand in the answer",
+        help_text="For a web service alone, such as items. Empty: the answer itself.",
         widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false", "autocomplete": "off"}),
     )
     expects = forms.ChoiceField(
@@ -426,7 +433,12 @@ class TaskForm(ScriptForm, MatchesForm):
 
     def _lookup(self) -> Lookup:
         given = self.cleaned_data
-        return Lookup(connection=given["lookup_connection"], table=given["lookup_table"], matches=self.given_matches())
+        return Lookup(
+            connection=given["lookup_connection"],
+            table=given["lookup_table"],
+            matches=self.given_matches(),
+            result=given["lookup_result"],
+        )
 
     def _headers(self) -> tuple[Header, ...]:
         rows = ((self.cleaned_data[name.name], self.cleaned_data[value.name]) for name, value in self.headers)
@@ -452,7 +464,7 @@ def _answers(task: Task | None) -> dict[str, Any]:
     answers["to_folder"] = task.to_connection
     if task.lookup is not None:
         answers |= {"by": BY_LOOKUP, "lookup_connection": task.lookup.connection, "lookup_table": task.lookup.table}
-        answers |= matches_as_answers(task.lookup)
+        answers |= matches_as_answers(task.lookup) | {"lookup_result": task.lookup.result}
     for at, header in enumerate(task.headers):
         answers |= {f"header-{at}": header.name, f"header-value-{at}": header.value}
     return {**answers, "was": task.name, "answer": task.variable, **({place: task.connection} if place else {})}

@@ -27,6 +27,19 @@ class RunLookups:
         self._attempts = attempts
 
     def find(self, lookup: Lookup, keys: Sequence[tuple[str, ...]]) -> Sequence[Found]:
+        """Look up; what alone cannot answer now is asked again alone, and in the end costs its own document."""
+        found = list(self._found(lookup, keys))
+        for attempt in range(1, self._attempts):
+            failed = [at for at, item in enumerate(found) if item.passing]
+            if not failed:
+                break
+            log.warning("attempt %s of %s: %s", attempt, self._attempts, found[failed[0]].fault)
+            wait_for_drain(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            for at, item in zip(failed, self._found(lookup, [keys[at] for at in failed]), strict=True):
+                found[at] = item
+        return found
+
+    def _found(self, lookup: Lookup, keys: Sequence[tuple[str, ...]]) -> Sequence[Found]:
         finder = self._finders[lookup.connection]
         for attempt in range(1, self._attempts):
             try:
@@ -81,6 +94,12 @@ def fields_of(public_id: str, table: str, seconds: float) -> Sequence[str]:
     """Name the fields of a table at a connection. Raises `WaybillError` with the reason for none."""
     with closing(finder_at(public_id, seconds)) as finder:
         return finder.fields(table)
+
+
+def see_that_it_fits(how: Lookup, seconds: float) -> None:
+    """Raise `WaybillError` for a lookup whose connection cannot answer it as it stands."""
+    with closing(finder_at(how.connection, seconds)) as finder:
+        finder.check(how)
 
 
 def _complete(item: FieldMap) -> Lookup:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from integrations.engine.batch import Document, Row
-from integrations.engine.errors import DefinitionError
+from integrations.engine.errors import DefinitionError, TransientError
 from integrations.engine.inputs import Inputs
 from integrations.engine.keys import Keys, kept
 from integrations.engine.lookups import Finder
@@ -68,6 +68,9 @@ def looked_wrong(
                 return None
             seen += len(batch.rows)
             for at, found in enumerate(finder.find(batch.rows)):
+                if found.fault:
+                    sentence, _ = finder.complaint(found, batch.rows[at], batch.numbers[at])
+                    raise TransientError(sentence, code="lookup.unanswered")
                 if min(found.rows, 1) != wanted:
                     count += 1
                     if count <= LISTED:
@@ -94,5 +97,4 @@ def _asked(task: Task, columns: Sequence[str]) -> Lookup:
             f"its lookup takes {missing}, which is no column there. Correct it on the Tasks tab.",
             code="definition.column",
         )
-    # Whether there is a row is asked for, and not what stands in it.
-    return replace(how, result=how.result or how.matches[0].field)
+    return how

@@ -18,7 +18,7 @@ from integrations.forms.lookup import LookupForm
 from integrations.forms.mapping import BaseFieldMaps, RevisionForm, field_map_forms
 from integrations.forms.surroundings import first_complaint, searchable_connections
 from integrations.models import GlobalVariable, Process, RollingNumber, TranslationTable
-from integrations.runs.lookups import fields_of, tables_at
+from integrations.runs.lookups import fields_of, see_that_it_fits, tables_at
 from integrations.runs.preview import SECONDS
 from integrations.web.editor import catch_up, code_names, editable, found, frame, go_on, respond, write_draft
 from integrations.web.process_lines import cells_of, line_frame, line_of, rows_of, sample_number, with_line
@@ -240,8 +240,12 @@ def _offered(field: FieldMap) -> tuple[list[str], list[str], str]:
     try:
         tables = list(tables_at(how.connection, SECONDS))
         fields = list(fields_of(how.connection, how.table, SECONDS)) if how.table else []
+        if not tables and how.is_complete:
+            see_that_it_fits(how, SECONDS)
     except WaybillError as error:
         return [], [], error.sentence
+    if not tables:
+        return [], fields, ""
     if how.table and not fields:
         return tables, [], f"There is no table {how.table} at this connection."
     named = [*(match.field for match in how.matches), *([how.result] if how.result else [])]

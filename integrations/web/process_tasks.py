@@ -53,6 +53,7 @@ TRIED = (
     "by",
     "lookup_connection",
     "lookup_table",
+    "lookup_result",
 )
 """What a trial needs to be right; a name may come later."""
 DONE = {"up": "moved up", "down": "moved down", "move": "moved", "copy": "copied", "delete": "deleted"}

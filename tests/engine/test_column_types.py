@@ -69,6 +69,7 @@ def mapped(
     column: Column | None = None,
     lookups: Tables | None = None,
     parent: Parent | None = None,
+    **ports: Any,
 ) -> tuple[list[Any], dict[str, str]]:
     """What a run sends of `field` for these rows, and the sentence of each document that fails."""
     world, ledger = World(size=100), Ledger()
@@ -85,6 +86,7 @@ def mapped(
         started_at=START,
         lookups=lookups or Tables(KNOWN),
         parent=parent,
+        **ports,
     )
     assert ledger.balances(), outcome
     return [record[1] for segment in world.records for record in segment[0]], ledger.sentences

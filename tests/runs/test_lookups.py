@@ -4,9 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from integrations.engine.plan import ColumnType, FieldMap, Line, Lookup, Match, NoneFound
-from integrations.models import Process, RunStatus
+from accounts.models import Company
+from integrations.engine.execute import ATTEMPTS
+from integrations.engine.plan import ColumnType, FieldMap, Line, Lookup, Match, NoneFound, Stage, Task, TaskType
+from integrations.models import DocumentOutcome, Process, RunStatus
+from integrations.runs import lookups
+from tests import factories
+from tests.connectors.test_rest import Service, service
 from tests.runs.performing import Crm, performed, process_into
+
+__all__ = ["service"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_company")]
 ROWS = "1,Acme\n2,Bolt\n3,Acme\n"
@@ -69,3 +76,61 @@ def test_a_lookup_of_a_line_leaves_its_record_out_and_counts_it_as_restricted(kn
 
     assert (run.documents_created, run.documents_restricted) == (2, 1)
     assert known.customers() == [("1", "Acme Incorporated"), ("3", "Acme Incorporated")]
+
+
+# ---- at a web service --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(company: Company, service: Service) -> Lookup:
+    connection = factories.make_connection(company, "Shop", "http", url=service.url, timeout=20)
+    return Lookup(
+        connection=str(connection.public_id),
+        table="names/{short}",
+        matches=(Match(field="short", column="Name"),),
+        result="long",
+    )
+
+
+def through(crm: Crm, how: Lookup) -> Process:
+    name = FieldMap(target="name", column_type=ColumnType.LOOKUP, lookup=how)
+    fields = (FieldMap(target="customer_number", value="CustomerNumber"), name)
+    line = Line(name="Customer", target="customers", keys=("customer_number",), fields=fields)
+    return process_into(crm, lines=(line,), batch_documents=100)
+
+
+def test_a_key_is_asked_for_once_however_many_rows_have_it(crm: Crm, shop: Lookup, service: Service) -> None:
+    service.reply = lambda path, query: {"long": f"{path[-4:]} Incorporated"}
+
+    run = performed(through(crm, shop), ROWS)
+
+    assert run.status == RunStatus.COMPLETED, run.reason
+    assert [name for _, name in crm.customers()] == ["Acme Incorporated", "Bolt Incorporated", "Acme Incorporated"]
+    assert sorted(service.paths()) == ["names/Acme", "names/Bolt"]
+
+
+def test_what_passes_is_asked_again_and_what_stays_fails_its_document(
+    crm: Crm, shop: Lookup, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "FIRST_PAUSE_SECONDS", 0.0)
+    late = iter([(500, b"down", {})])
+    service.reply = lambda path, query: (
+        (500, b"broken", {}) if path.endswith("Bolt") else next(late, {"long": "Acme Incorporated"})
+    )
+
+    run = performed(through(crm, shop), ROWS)
+
+    assert (run.status, run.documents_failed) == (RunStatus.COMPLETED_WITH_ERRORS, 1)
+    assert [number for number, _ in crm.customers()] == ["1", "3"]
+    sentence = DocumentOutcome.objects.get(run=run).sentence
+    assert sentence == "“Bolt” in Name of row 2 could not be looked up: Shop answered 500: broken."
+    assert service.paths().count("names/Bolt") == ATTEMPTS
+
+
+def test_rows_are_validated_there(crm: Crm, shop: Lookup, service: Service) -> None:
+    service.reply = lambda path, query: {"items": [] if path.endswith("Bolt") else [1]}
+    task = Task(name="CHECK", type=TaskType.VALIDATION, stage=Stage.VALIDATION, lookup=replace(shop, result="items"))
+
+    run = performed(process_into(crm, tasks=(task,)), ROWS)
+
+    assert run.reason.startswith("CHECK failed: 1 row of 3 is not found in names/{short}: row 2 (2), “Bolt” in Name.")

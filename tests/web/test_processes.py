@@ -672,6 +672,20 @@ def test_a_lookup_names_what_is_not_in_the_other_system(client: Client, with_lin
     assert "Name has no field to be compared with" in refused.content.decode()
 
 
+def test_a_lookup_at_a_web_service_is_a_path_with_braces(client: Client, with_line: Process, company: Company) -> None:
+    shop = factories.make_connection(company, "Shop", "http", url="http://127.0.0.1:1/")
+    path = {"table": "customers/{code}", "field-0": "code", "result": "items.name"}
+
+    page = add_lookup(client, with_line, shop, **path)
+    column = draft(with_line).additional[0].lookup
+    assert column is not None and (column.table, column.result) == ("customers/{code}", "items.name")
+    assert 'In the braces of the path: <span class="mono">code</span>' in page.content.decode()
+    assert "could not be looked up: “127.0.0.1” does not accept connections now.</span>" in page.content.decode()
+
+    wrong = add_lookup(client, with_line, shop, **{**path, "field-0": "number"}).content.decode()
+    assert "has {code}, and nothing says what goes there. Correct the lookup." in wrong
+
+
 def test_an_additional_lookup_leaves_no_line_out(client: Client, with_line: Process, known: Connection) -> None:
     assert add_lookup(client, with_line, known, none="restrict").status_code == 422
 

@@ -48,7 +48,7 @@ class SqlFinder:
                 code="definition.lookup",
                 where=where,
             )
-        for field in (*(match.field for match in lookup.matches), lookup.result):
+        for field in filter(None, (*(match.field for match in lookup.matches), lookup.result)):
             if field not in fields:
                 raise DefinitionError(
                     f"The table {lookup.table} of {name} has no field {field}. Correct the lookup.",
@@ -96,7 +96,8 @@ class SqlFinder:
         row = ", ".join([system.mark] * len(kinds))
         names = [f"k{place}" for place in range(len(kinds))]
         listed = ", ".join(f"({at}, {row})" for at, _ in keys)
-        result = self._quoted(lookup.result)
+        # Without one it is only asked whether there is a row.
+        result = self._quoted(lookup.result or lookup.matches[0].field)
         same = " AND ".join(
             f"{self._compared(match.field, kind)} = waybill_keys.{name}"
             for match, kind, name in zip(lookup.matches, kinds, names, strict=True)
