@@ -178,19 +178,6 @@ def test_a_header_line_reduces_its_rows_and_an_item_line_keeps_them() -> None:
     assert "“x” in column Amount of row 3 cannot be added up" in ledger.sentences["2"]
 
 
-def test_the_smallest_largest_and_last_value_of_a_column() -> None:
-    for aggregate, value in (
-        (Aggregate.MIN, "9"),
-        (Aggregate.MAX, "10"),
-        (Aggregate.LAST, "9.5"),
-        (Aggregate.FIRST, "10"),
-    ):
-        world = World()
-        plan = customers(line={"aggregates": {"Name": aggregate}})
-        run(plan, Rows(COLUMNS, [["1", "10"], ["1", "9"], ["1", "9.5"]]), world, Ledger())
-        assert world.records[0][0] == [["1", value]], aggregate
-
-
 @pytest.mark.parametrize(
     ("declared", "values", "smallest", "largest"),
     [
