@@ -180,7 +180,7 @@ class TaskForm(ScriptForm, MatchesForm):
     lookup_table = forms.CharField(
         required=False,
         max_length=200,
-        label="Table or path",
+        label="Look up in",
         help_text="A table or view, or the path of a web service such as customers/{code}. Test says whether it and its fields are there.",
         widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false", "autocomplete": "off"}),
     )
