@@ -561,7 +561,7 @@ class BaseLineForms(_LineForms):
         return tuple(form.line() for form in self.forms)
 
 
-LineForms: Any = forms.formset_factory(LineForm, formset=BaseLineForms, extra=0, max_num=50, absolute_max=50)
+LineForms: Any = forms.formset_factory(LineForm, formset=BaseLineForms, extra=0, max_num=500, absolute_max=500)
 
 
 def line_forms(

@@ -12,7 +12,7 @@ WIDGETS = "django/forms/widgets/"
 
 
 class Controls(DjangoTemplates):
-    """Draws inputs, selects and text areas as Django's templates do; everything else by those."""
+    """Draws inputs, selects, text areas and lists of boxes as Django's templates do; everything else by those."""
 
     def render(self, template_name: str, context: dict[str, Any], request: HttpRequest | None = None) -> str:
         draw = DRAWN.get(template_name.removeprefix(WIDGETS).removesuffix(".html"))
@@ -52,6 +52,23 @@ def _option(option: Mapping[str, Any]) -> str:
     return f'<option value="{value}"{_attributes(option["attrs"])}>{words}</option>'
 
 
+def _choices(widget: Mapping[str, Any]) -> str:
+    """A list of boxes to tick, or to choose one of."""
+    attrs = {name: widget["attrs"].get(name) or False for name in ("id", "class")}
+    groups = []
+    for name, options, _ in widget["optgroups"]:
+        drawn = "".join(f"<div>{_labelled(item)}</div>" for item in options)
+        groups.append(f"<div><label>{conditional_escape(name)}</label>{drawn}</div>" if name else drawn)
+    return f"<div{_attributes(attrs)}>{''.join(groups)}</div>"
+
+
+def _labelled(option: Mapping[str, Any]) -> str:
+    if not option["wrap_label"]:
+        return _input(option)
+    belongs = _attributes({"for": option["attrs"].get("id") or False})
+    return f"<label{belongs}>{_input(option)}\n {conditional_escape(option['label'])}</label>"
+
+
 DRAWN = {
     "text": _input,
     "number": _input,
@@ -59,4 +76,6 @@ DRAWN = {
     "checkbox": _input,
     "textarea": _textarea,
     "select": _select,
+    "checkbox_select": _choices,
+    "radio": _choices,
 }

@@ -99,6 +99,18 @@ def line_preview(process: Process, plan: Plan, line: int, number: int) -> Previe
     return preview_of(process, replace(plan, lines=(plan.lines[line - 1],)), only=number)
 
 
+def lines_preview(process: Process, plan: Plan, first: int, last: int) -> Preview:
+    """Compute what lines `first` to `last` (from 1) would send of every document, and no more than they ask for.
+
+    Raises `WaybillError` with the reason.
+    """
+    if stands_alone(plan):
+        return preview_of(process, replace(plan, lines=plan.lines[first - 1 : last]))
+    seen = preview_of(process, plan)
+    documents = [replace(document, lines=document.lines[first - 1 : last]) for document in seen.documents]
+    return replace(seen, documents=documents)
+
+
 def columns_of(process: Process, spec: SourceSpec) -> tuple[str, ...]:
     """Give the columns that the sample or the query has now."""
     with sample_source(process, spec) as source:

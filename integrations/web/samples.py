@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from integrations.engine.errors import WaybillError
-from integrations.engine.plan import Plan
+from integrations.engine.plan import Line, Plan
 from integrations.engine.preview import Preview, PreviewDocument
 from integrations.models import Process
 from integrations.runs.preview import line_preview
@@ -58,6 +58,7 @@ class ShownRecord:
 
 @dataclass(frozen=True)
 class ShownLine:
+    number: int
     name: str
     target: str
     targets: Sequence[str]
@@ -153,10 +154,10 @@ def shown_documents(seen: Preview) -> list[ShownDocument]:
     ]
 
 
-def shown_lines(plan: Plan, seen: Preview) -> list[ShownLine]:
-    """What each line would send of these documents, record by record."""
+def shown_lines(some: Sequence[Line], seen: Preview, first: int) -> list[ShownLine]:
+    """What each of these lines, of which `seen` was computed, would send record by record; the first is line `first`."""
     lines = []
-    for index, line in enumerate(plan.lines):
+    for index, line in enumerate(some):
         targets = [item.target for item in line.fields]
         records = [
             ShownRecord(
@@ -169,5 +170,7 @@ def shown_lines(plan: Plan, seen: Preview) -> list[ShownLine]:
             if document.lines
             for record in document.lines[index]
         ]
-        lines.append(ShownLine(name=line.name, target=line.target, targets=targets, records=records))
+        lines.append(
+            ShownLine(number=first + index, name=line.name, target=line.target, targets=targets, records=records)
+        )
     return lines

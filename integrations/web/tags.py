@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from html import escape
 from typing import Any
 
 from django import forms, template
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import escape, format_html
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.models import Run, RunStatus
@@ -123,7 +124,7 @@ def relative(moment: datetime) -> str:
 @register.filter
 def text_cells(texts: Iterable[str]) -> SafeString:
     """Draw the texts of a source row as its cells."""
-    return SafeString("".join(f'<td class="mono">{escape(text)}</td>' for text in texts))
+    return SafeString("".join(f'<td class="mono">{escape(str(text))}</td>' for text in texts))
 
 
 @register.filter

@@ -160,7 +160,9 @@ def server_side(client: Client, process: Process) -> None:
     for part in ("grouping", "mapping", "restriction"):
         measure(f"open {part}", get(f"integration/1/{part}/"))
     measure("open a task", get("tasks/7/"))
+    measure("the next lines of the preview", get("preview/?page=2"))
     setup_test_environment()
+    target = shown_answers(client, process, "target")
     mapping = shown_answers(client, process, "mapping", line=1)
     teardown_test_environment()
     measure("live samples", post("integration/1/mapping/sample/", mapping, 200))
@@ -168,6 +170,10 @@ def server_side(client: Client, process: Process) -> None:
     measure(
         "save a mapping",
         lambda: post("integration/1/mapping/save/", mapping | {"fields-1-column": f"Column {2 + next(turns)}"})(),
+    )
+    measure(
+        "save the target",
+        lambda: post("target/save/", target | {"lines-1-update_blanks": ("on", "false")[next(turns) % 2]})(),
     )
     measure(
         "save a restriction",

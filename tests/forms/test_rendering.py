@@ -20,6 +20,7 @@ class Everything(forms.Form):
     area = forms.CharField(widget=forms.Textarea)
     choice = forms.ChoiceField(choices=GROUPED)
     choices = forms.MultipleChoiceField(choices=GROUPED, widget=forms.CheckboxSelectMultiple)
+    one_of = forms.ChoiceField(choices=GROUPED, widget=forms.RadioSelect(attrs={"class": "wide"}))
     upload = forms.FileField()
 
 
@@ -34,7 +35,7 @@ def drawn(renderer: DjangoTemplates, values: dict[str, object]) -> dict[str, str
     [
         {},
         {"text": NASTY, "number": 12345, "hidden": NASTY, "ticked": True, "area": f"\n{NASTY}", "choice": NASTY},
-        {"text": "", "number": 0, "choice": "1", "choices": ["1"]},
+        {"text": "", "number": 0, "choice": "1", "choices": ["1"], "one_of": NASTY},
         {"area": "", "choice": "gone"},
     ],
 )

@@ -507,6 +507,53 @@ def test_the_preview_shows_rows_documents_and_records(client: Client, with_line:
     assert line.records[0].values == ["00123", "Köhler & Söhne", 10]
 
 
+def with_lines(process: Process, count: int) -> Plan:
+    """Give the draft `count` lines like its first one."""
+    plan = draft(process)
+    lines = tuple(replace(plan.lines[0], name=f"Line {number}") for number in range(1, count + 1))
+    plan = replace(plan, lines=lines)
+    Process.objects.filter(pk=process.pk).update(draft=plan.to_json())
+    process.refresh_from_db()
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("", "Lines 1 to 20 of 45"),
+        ("?page=3", "Lines 41 to 45 of 45"),
+        ("?page=99", "Lines 41 to 45 of 45"),
+        ("?lines=all", ""),
+    ],
+)
+@pytest.mark.parametrize("script", ["", "this.GBL_REGION = 'north';\nreturn true;"])
+def test_the_preview_computes_a_page_of_many_lines_and_says_so(
+    client: Client, with_line: Process, company: Company, query: str, shown: str, script: str
+) -> None:
+    GlobalVariable.objects.create(company=company, name="GBL_REGION", value="")
+    save(client, with_line, "mapping", line=1, do="match")
+    save(client, with_line, "restriction", line=1, script=script)
+    with_lines(with_line, 45)
+
+    page = client.get(reverse("process-preview", args=[with_line.public_id]) + query)
+
+    numbers = [line.number for line in page.context["lines"]]
+    assert numbers == {"": [*range(1, 21)], "?lines=all": [*range(1, 46)]}.get(query, [*range(41, 46)])
+    assert {line.name for line in page.context["lines"]} == {f"Line {number}" for number in numbers}
+    assert page.context["documents"][0].sent == len(numbers)
+    text = page.content.decode()
+    assert shown in text if shown else "Next lines" not in text
+
+
+def test_a_target_of_many_lines_is_saved_whole(client: Client, with_line: Process) -> None:
+    plan = with_lines(with_line, 200)
+
+    response = save(client, with_line, "target", **{"lines-199-name": "The last one"})
+
+    assert "Saved" in said(response)
+    assert [line.name for line in draft(with_line).lines] == [*(line.name for line in plan.lines[:-1]), "The last one"]
+
+
 def test_a_preview_without_a_sample_says_what_to_do(client: Client, process: Process) -> None:
     page = client.get(reverse("process-preview", args=[process.public_id]))
 
