@@ -5,7 +5,7 @@ The look does everything that taking does and lets go of it, so it cannot promis
 
 import hashlib
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from integrations.connectors.registry import CONNECTORS
 from integrations.connectors.spec import Connector
 from integrations.engine.plan import Plan, Variable
 from integrations.exchange.bundle import Thing
-from integrations.exchange.plans import CONNECTION, PROCESS, SEQUENCE, TABLE, VARIABLE, from_data, text_of
+from integrations.exchange.plans import CONNECTION, PROCESS, SEQUENCE, TABLE, VARIABLE, from_data, renamed, text_of
 from integrations.exchange.text import NotTaken
 from integrations.exchange.things import filled, names, process_data, sequence_data, table_data, variable_data
 from integrations.forms.connection import ConnectionForm
@@ -34,6 +34,8 @@ from integrations.models import Connection, GlobalVariable, Process, RollingNumb
 from integrations.models.translation import Pairs
 from integrations.models.vault import vault_of
 
+PARTS = (VERSION, DRAFT) = ("version", "draft")
+"""What the file of a process holds of its definition."""
 NEW, SAME, CHANGED, CONFLICT = "new", "same", "changed", "conflict"
 NOWHERE = uuid.UUID("5b0f4f0e-2f0c-4a57-9f0a-0d3b6f6f7a11")
 """Names that are not here become ids that nothing has."""
@@ -92,43 +94,55 @@ class _Enough(Exception):
     """Takes back what a look did."""
 
 
+@dataclass(frozen=True)
+class Parsed:
+    """What a large export takes long to make of its files, by nobody's writing: its plans, in which things are called by
+    their names, by the name of the process and the part of its file, and the first complaint about each script."""
+
+    plans: Mapping[tuple[str, str], Plan]
+    judged: Mapping[str, str]
+
+
+def parsed(things: Sequence[Thing]) -> Parsed:
+    """Read the plans of these, before any transaction. Raises `NotTaken` for a file that holds something else."""
+    plans = {
+        (thing.name, part): from_data(thing.data[part], thing.name, f"{thing.where}, {part}")
+        for thing in things
+        if thing.kind == PROCESS
+        for part in PARTS
+        if part in thing.data
+    }
+    versions = [plan for (_, part), plan in plans.items() if part == VERSION]
+    scripts = {script for plan in versions for script in plan.line_scripts}
+    scripts |= {script for plan in versions for task in plan.active_tasks for script in task.scripts}
+    return Parsed(plans, {script: first_complaint(script) for script in scripts})
+
+
 def look(things: Sequence[Thing], by: Importer, choice: Choice = Choice()) -> list[Item]:
     """Say what taking these would do. Nothing is changed. Raises `NotTaken` for a file that is no export."""
     items: list[Item] = []
-    judged = _judged_scripts(things)
+    read = parsed(things)
     try:
         with transaction.atomic():
-            items = _taken(things, by, choice, judged)
+            items = _taken(things, by, choice, read)
             raise _Enough
     except _Enough:
         return items
 
 
-def take(things: Sequence[Thing], by: Importer, choice: Choice = Choice()) -> list[Item]:
+def take(things: Sequence[Thing], by: Importer, choice: Choice = Choice(), *, read: Parsed | None = None) -> list[Item]:
     """Take things into the active company, all or none of them, and say what became of each.
 
-    A conflict is left out. A process becomes a draft, and a version where nothing keeps it from running. Raises
-    `NotTaken` when a file holds something else than an export; nothing is changed then.
+    A conflict is left out. A process becomes a draft, and a version where nothing keeps it from running. `read` is what
+    `parsed` gave: whoever holds a transaction has asked for it before. Raises `NotTaken` when a file holds something
+    else than an export; nothing is changed then.
     """
-    judged = _judged_scripts(things)
+    read = read or parsed(things)
     with transaction.atomic():
-        return _taken(things, by, choice, judged)
+        return _taken(things, by, choice, read)
 
 
-def _judged_scripts(things: Sequence[Thing]) -> dict[str, str]:
-    """Give the first complaint about every script of these, or "". A large export has thousands, which nobody's
-    writing should wait for: they are parsed before the transaction."""
-    versions = [
-        from_data(thing.data["version"], thing.name, lambda _, name: name, f"{thing.where}, version")
-        for thing in things
-        if thing.kind == PROCESS and "version" in thing.data
-    ]
-    scripts = {script for plan in versions for script in plan.line_scripts}
-    scripts |= {script for plan in versions for task in plan.active_tasks for script in task.scripts}
-    return {script: first_complaint(script) for script in scripts}
-
-
-def _taken(things: Sequence[Thing], by: Importer, choice: Choice, judged: Mapping[str, str]) -> list[Item]:
+def _taken(things: Sequence[Thing], by: Importer, choice: Choice, read: Parsed) -> list[Item]:
     items = [Item(thing, left=_is_left(thing, choice)) for thing in things]
     for item in items:
         if item.thing.kind == CONNECTION:
@@ -139,7 +153,7 @@ def _taken(things: Sequence[Thing], by: Importer, choice: Choice, judged: Mappin
             _take_table(item, by)
         elif item.thing.kind == SEQUENCE:
             _take_sequence(item, by)
-    _take_processes([item for item in items if item.thing.kind == PROCESS], by, judged)
+    _take_processes([item for item in items if item.thing.kind == PROCESS], by, read)
     return items
 
 
@@ -252,9 +266,7 @@ def _settings_told(connector: Connector, before: Mapping[str, Any], after: Mappi
 def _take_variable(item: Item, by: Importer, choice: Choice) -> None:
     thing = item.thing
     data = _known(thing, "description", "secure", "value")
-    is_secure = data.get("secure", False)
-    if not isinstance(is_secure, bool):
-        raise NotTaken(f"{thing.where}, secure: true or false belongs there.")
+    is_secure = _switch(thing, "secure", default=False)
     there = GlobalVariable.objects.filter(name=thing.name).first()
     answers = {name: text_of(data.get(name, ""), f"{thing.where}, {name}") for name in ("value", "description")}
     if is_secure:
@@ -354,6 +366,7 @@ class _Arrival:
     process: Process
     is_new: bool
     fields: dict[str, Any]
+    runners: list[User]
     version: Plan | None = None
     draft: Plan | None = None
 
@@ -365,45 +378,75 @@ class _Arrival:
         return plan
 
 
-def _take_processes(items: list[Item], by: Importer, judged: Mapping[str, str]) -> None:
-    arrivals = [arrival for item in items if (arrival := _arrival(item, by)) is not None]
+def _take_processes(items: list[Item], by: Importer, read: Parsed) -> None:
+    members = {user.email.casefold(): user for user in User.objects.filter(memberships__company=by.company)}
+    arrivals = [arrival for item in items if (arrival := _arrival(item, by, members)) is not None]
     for arrival in arrivals:
         # All of them have ids before the first is read: their tasks may run one another.
         if arrival.is_new and not arrival.item.left:
             arrival.process.save()
     ids, secure = _Ids(), _SecureValues(by.company)
     for arrival in arrivals:
-        _read_plans(arrival, ids, secure)
+        _read_plans(arrival, ids, secure, read)
     arrivals = [arrival for arrival in arrivals if not arrival.item.left and arrival.item.state != SAME]
     for arrival in arrivals:
         _write_process(arrival, arrival.plan, by, **arrival.fields)
+        arrival.process.runners.set(arrival.runners)
     for arrival in _called_first(arrivals):
-        _make_version(arrival, by, judged)
+        _make_version(arrival, by, read.judged)
         if arrival.version and arrival.draft:
             _write_process(arrival, arrival.draft, by)
         by.tell("process.imported", arrival.item)
 
 
-def _arrival(item: Item, by: Importer) -> _Arrival | None:
+def _arrival(item: Item, by: Importer, members: Mapping[str, User]) -> _Arrival | None:
     thing = item.thing
-    data = _known(thing, "description", "group", "active", "version", "draft")
-    active = data.get("active", True)
-    if not isinstance(active, bool):
-        raise NotTaken(f"{thing.where}, active: true or false belongs there.")
-    if "version" not in data and "draft" not in data:
+    data = _known(thing, "description", "group", "active", "owner", "runners", "only_administrators_run", *PARTS)
+    active = _switch(thing, "active", default=True)
+    if not any(part in data for part in PARTS):
         raise NotTaken(f"{thing.where} holds neither a version nor a draft. Export it again.")
     there = Process.objects.kept().select_related("company").filter(name=thing.name).first()
     words = {name: text_of(data.get(name, ""), f"{thing.where}, {name}") for name in ("description", "group")}
     form = ImportedProcessForm({**words, "name": thing.name}, process=there)
     if not _is_right(item, form):
         return None
-    fields = {"description": form.cleaned_data["description"], "group": form.cleaned_data["group"], "is_active": active}
+    people, runners = _people(item, members)
+    fields = {name: form.cleaned_data[name] for name in words} | {"is_active": active} | people
     if there is not None:
-        return _Arrival(item, there, False, fields)
+        return _Arrival(item, there, False, fields, runners)
     if Process.objects.exclude(trashed_at=None).filter(name=thing.name).exists():
         item.notes.append("A process of this name is in the trash. It stays there, and this is another one.")
     process = Process(company=by.company, name=thing.name, created_by=by.user, updated_by=by.user, **fields)
-    return _Arrival(item, process, True, fields)
+    return _Arrival(item, process, True, fields, runners)
+
+
+def _people(item: Item, members: Mapping[str, User]) -> tuple[dict[str, Any], list[User]]:
+    """Give who answers for a process and whether administrators alone run it, as fields, and who may run it. People are
+    found among the members; when nobody is left of those who may run it, it is not for everybody then."""
+    thing = item.thing
+    alone = _switch(thing, "only_administrators_run", default=False)
+    listed = thing.data.get("runners", [])
+    if not isinstance(listed, list):
+        raise NotTaken(
+            f"{thing.where}, runners: a list of e-mail addresses belongs there, one a line, each after “- ”."
+        )
+    named = {
+        address: members.get(address.casefold()) for address in (text_of(a, f"{thing.where}, runners") for a in listed)
+    }
+    owner = text_of(thing.data.get("owner", ""), f"{thing.where}, owner")
+    answers = members.get(owner.casefold())
+    if owner and answers is None:
+        item.notes.append(f"Its owner {_short(owner)}: no member with this address, left out.")
+    item.notes += [
+        f"Who may run it, {_short(a)}: no member with this address, left out." for a in named if not named[a]
+    ]
+    runners = [person for person in named.values() if person is not None]
+    if named and not runners:
+        item.notes.append(
+            "Nobody is left of those who may run it: administrators only, until others are named in its options."
+        )
+        alone = True
+    return {"owner": answers, "only_administrators_run": alone}, runners
 
 
 class _Ids:
@@ -449,12 +492,12 @@ class _SecureValues:
         return (own[0].value or "") if own else ""
 
 
-def _read_plans(arrival: _Arrival, ids: _Ids, secure: _SecureValues) -> None:
+def _read_plans(arrival: _Arrival, ids: _Ids, secure: _SecureValues, read: Parsed) -> None:
     item, thing, process = arrival.item, arrival.item.thing, arrival.process
     ids.missing = []
-    for part in ("version", "draft"):
-        if part in thing.data:
-            plan = from_data(thing.data[part], thing.name, ids.id_of, f"{thing.where}, {part}")
+    for part in PARTS:
+        if (named := read.plans.get((thing.name, part))) is not None:
+            plan = renamed(named, ids.id_of)
             setattr(arrival, part, replace(plan, variables=tuple(secure.set_in(process, plan, item))))
     item.notes += dict.fromkeys(ids.missing)
     if arrival.is_new:
@@ -465,6 +508,7 @@ def _read_plans(arrival: _Arrival, ids: _Ids, secure: _SecureValues) -> None:
     told = _told(process_data(process, None, ids.called), arrival.fields, ("description", "group"))
     if process.is_active != arrival.fields["is_active"]:
         told.append("active" if arrival.fields["is_active"] else "inactive")
+    told += _people_told(arrival)
     told += differences(plan_now or draft_now, arrival.plan)
     if arrival.version and arrival.draft:
         told += [f"in the draft: {change}" for change in differences(draft_now, arrival.draft)]
@@ -476,6 +520,20 @@ def _read_plans(arrival: _Arrival, ids: _Ids, secure: _SecureValues) -> None:
     if plan_now is not None and (lost := differences(plan_now, draft_now)) and draft_now != last:
         count = "1 change" if len(lost) == 1 else f"{len(lost)} changes"
         item.notes.append(f"Its draft here has {count} that no version has. Taking it overwrites them.")
+
+
+def _people_told(arrival: _Arrival) -> list[str]:
+    process, fields = arrival.process, arrival.fields
+    before = {
+        "owner": process.owner or "",
+        "who may run it": _who(process.only_administrators_run, process.runners.all()),
+    }
+    after = {"owner": fields["owner"] or "", "who may run it": _who(fields["only_administrators_run"], arrival.runners)}
+    return _told(before, after, tuple(after))
+
+
+def _who(alone: bool, runners: Iterable[User]) -> str:
+    return ", ".join(sorted(map(str, runners))) or ("administrators only" if alone else "everyone whose role allows it")
 
 
 def _write_process(arrival: _Arrival, plan: Plan, by: Importer, **fields: Any) -> None:
@@ -527,6 +585,13 @@ def _known(thing: Thing, *known: str) -> dict[str, Any]:
         if name not in known:
             raise NotTaken(f"{thing.where}: a {thing.kind} has no “{name[:80]}”. It has {', '.join(known)}.")
     return thing.data
+
+
+def _switch(thing: Thing, name: str, *, default: bool) -> bool:
+    value = thing.data.get(name, default)
+    if not isinstance(value, bool):
+        raise NotTaken(f"{thing.where}, {name}: true or false belongs there.")
+    return value
 
 
 def _is_right(item: Item, form: PlainForm) -> bool:

@@ -39,10 +39,16 @@ def as_data(plan: Plan, name_of: Rename) -> dict[str, Any]:
     return data
 
 
-def from_data(data: Any, process: str, id_of: Rename, where: str) -> Plan:
-    """Read what `as_data` gave. Raises `NotTaken`, which says after `where` what stands where it does not belong."""
+def from_data(data: Any, process: str, where: str) -> Plan:
+    """Read what `as_data` gave, things still by their names. Raises `NotTaken`, which says after `where` what stands
+    where it does not belong."""
     given = {**_mapping(data, where), "process": process}
-    return cast(Plan, _dataclass(Plan, given, id_of, where))
+    return cast(Plan, _dataclass(Plan, given, where))
+
+
+def renamed(plan: Plan, rename: Rename) -> Plan:
+    """Give `plan` with everything that it refers to under its other name."""
+    return cast(Plan, _renamed(plan, rename))
 
 
 def references(data: Any) -> Iterator[tuple[str, str]]:
@@ -58,6 +64,19 @@ def references(data: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(data, tuple):
         for value in data:
             yield from references(value)
+
+
+def _renamed(value: Any, rename: Rename) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        held = {item.name: getattr(value, item.name) for item in fields(value)}
+        kinds = {name: REFERENCES.get((type(value), name)) for name in held}
+        return type(value)(
+            **{
+                name: rename(kind, item) if (kind := kinds[name]) and item else _renamed(item, rename)
+                for name, item in held.items()
+            }
+        )
+    return tuple(_renamed(item, rename) for item in value) if isinstance(value, tuple) else value
 
 
 def _plain(value: Any, name_of: Rename) -> Any:
@@ -92,7 +111,7 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _dataclass(kind: type, data: Any, id_of: Rename, where: str) -> Any:
+def _dataclass(kind: type, data: Any, where: str) -> Any:
     given, known = _mapping(data, where), {item.name: item for item in fields(kind)}
     for name in given:
         if name not in known:
@@ -100,28 +119,25 @@ def _dataclass(kind: type, data: Any, id_of: Rename, where: str) -> Any:
     for name, item in known.items():
         if name not in given and _default(item) is MISSING:
             raise NotTaken(f"{where}: {name} is missing. Add it.")
-    values = {name: _value(_hints(kind)[name], value, id_of, f"{where}, {name}") for name, value in given.items()}
-    for name, value in values.items():
-        if value and (refers := REFERENCES.get((kind, name))):
-            values[name] = id_of(refers, value)
+    values = {name: _value(_hints(kind)[name], value, f"{where}, {name}") for name, value in given.items()}
     return kind(**values)
 
 
-def _value(hint: Any, data: Any, id_of: Rename, where: str) -> Any:
+def _value(hint: Any, data: Any, where: str) -> Any:
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         (inner,) = (part for part in parts if part is not type(None))
-        return None if data is None else _value(inner, data, id_of, where)
+        return None if data is None else _value(inner, data, where)
     if origin is tuple:
         if not isinstance(data, list):
             raise NotTaken(f"{where} is no list. Write one item a line, each after “- ”.")
-        return tuple(_value(parts[0], item, id_of, f"{where} {number}") for number, item in enumerate(data, start=1))
+        return tuple(_value(parts[0], item, f"{where} {number}") for number, item in enumerate(data, start=1))
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {name: _value(parts[1], item, id_of, f"{where}, {name}") for name, item in _mapping(data, where).items()}
+        return {name: _value(parts[1], item, f"{where}, {name}") for name, item in _mapping(data, where).items()}
     if hint is Any:
         return _anything(data, where)
     if is_dataclass(hint):
-        return _dataclass(cast(type, hint), data, id_of, where)
+        return _dataclass(cast(type, hint), data, where)
     return _scalar(hint, data, where)
 
 

@@ -11,6 +11,7 @@ from integrations.exchange.plans import CONNECTION, PROCESS, SEQUENCE, TABLE, VA
 from integrations.exchange.text import written
 from integrations.forms.mentions import mentions_of
 from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, RollingNumber, TranslationTable
+from integrations.models.process import ProcessQuerySet
 
 FORMAT = 1
 FOLDERS: Mapping[str, str] = {
@@ -65,7 +66,7 @@ def everything() -> list[File]:
         *_files(VARIABLE, map(variable_data, GlobalVariable.objects.all())),
         *_files(TABLE, map(table_data, TranslationTable.objects.select_related("rows"))),
         *_files(SEQUENCE, map(sequence_data, RollingNumber.objects.all())),
-        *_files(PROCESS, _processes(list(Process.objects.kept()), called)),
+        *_files(PROCESS, _processes(list(_with_people(Process.objects.kept())), called)),
     ]
 
 
@@ -81,10 +82,11 @@ def with_what_it_needs(process: Process) -> list[File]:
     ahead, processes = [process], {process.pk: process}
     while ahead:
         plans = _plans_of(ahead.pop())
-        for kind, key in (found for plan in plans for found in references(plan)):
+        for kind, key in (pair for plan in plans for pair in references(plan)):
             wanted[kind].add(key)
         wanted[VARIABLE] |= {mention.name for plan in plans for mention in mentions_of(plan)}
-        for other in Process.objects.kept().filter(public_id__in=wanted[PROCESS]).exclude(pk__in=processes):
+        found = Process.objects.kept().filter(public_id__in=wanted[PROCESS]).exclude(pk__in=processes)
+        for other in _with_people(found):
             processes[other.pk] = other
             ahead.append(other)
     tables = TranslationTable.objects.select_related("rows").filter(public_id__in=wanted[TABLE])
@@ -134,6 +136,7 @@ def process_data(process: Process, newest: Plan | None, called: Names) -> dict[s
         data["group"] = process.group
     if not process.is_active:
         data["active"] = False
+    data |= people_data(process)
     version = as_data(newest, called.name_of) if newest else None
     draft = as_data(process.drafted, called.name_of)
     if version is not None:
@@ -141,6 +144,17 @@ def process_data(process: Process, newest: Plan | None, called: Names) -> dict[s
     if draft != version:
         data["draft"] = draft
     return _headed(PROCESS, process.name, data)
+
+
+def people_data(process: Process) -> dict[str, Any]:
+    """Who answers for a process and who may run it, by their e-mail addresses."""
+    data: dict[str, Any] = {"owner": process.owner.email} if process.owner else {}
+    # Sorted here and not by the query, so that what was fetched with the process is used.
+    if runners := sorted(person.email for person in process.runners.all()):
+        data["runners"] = runners
+    if process.only_administrators_run:
+        data["only_administrators_run"] = True
+    return data
 
 
 def path_of(kind: str, name: str) -> str:
@@ -166,6 +180,10 @@ def _files(kind: str, found: Iterable[dict[str, Any]]) -> list[File]:
 def _processes(processes: list[Process], called: Names) -> list[dict[str, Any]]:
     newest = {v.process_id: v.plan for v in ProcessVersion.objects.that_are_newest().filter(process__in=processes)}
     return [process_data(process, newest.get(process.pk), called) for process in processes]
+
+
+def _with_people(processes: ProcessQuerySet) -> ProcessQuerySet:
+    return processes.select_related("owner").prefetch_related("runners")
 
 
 def _plans_of(process: Process) -> list[Plan]:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 
 from accounts.models import Membership, Role, User
 from integrations.engine.plan import MOST, BlankRows, NoData, Options, RepeatedKeys, WhenBusy
@@ -124,13 +125,26 @@ class RunnersForm(PlainForm):
         help_text="Nobody chosen: every operator and designer. Administrators always may. A child run starts with its "
         "parent, whoever may run it alone.",
     )
+    only_administrators_run = forms.BooleanField(
+        required=False, label="Administrators only", help_text="Nobody else runs it alone."
+    )
 
     def __init__(self, *args: Any, process: Process, **kwargs: Any) -> None:
-        super().__init__(*args, initial={"people": process.runners.all()}, **kwargs)
+        initial = {"people": process.runners.all(), "only_administrators_run": process.only_administrators_run}
+        super().__init__(*args, initial=initial, **kwargs)
         asked = Membership.objects.filter(company=process.company_id, role__in=(Role.OPERATOR, Role.DESIGNER))
         people = self.fields["people"]
         assert isinstance(people, forms.ModelMultipleChoiceField)
-        people.queryset = User.objects.filter(pk__in=asked.values("user")).order_by("email")
+        # Whoever is named already stays offered with another role: saving would else open the integration to everyone.
+        named = process.runners.values("pk")
+        people.queryset = User.objects.filter(Q(pk__in=asked.values("user")) | Q(pk__in=named)).order_by("email")
+
+    def clean(self) -> dict[str, Any]:
+        if self.cleaned_data.get("only_administrators_run") and self.cleaned_data.get("people"):
+            self.add_error(
+                "only_administrators_run", "People are chosen above, too. Choose nobody, or switch this off."
+            )
+        return self.cleaned_data
 
 
 def initial_of(options: Options) -> dict[str, Any]:

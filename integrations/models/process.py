@@ -22,7 +22,7 @@ class ProcessQuerySet(models.QuerySet["Process"]):
     def that_may_be_run_by(self, user: User) -> "ProcessQuerySet":
         """Those that do not keep `user` from running them. The role that running needs is asked for elsewhere."""
         administers = Membership.objects.filter(user=user, company=OuterRef("company"), role=Role.ADMINISTRATOR)
-        named = models.Q(runners=None) | models.Q(runners=user)
+        named = models.Q(runners=None, only_administrators_run=False) | models.Q(runners=user)
         return self.filter(named | models.Q(models.Exists(administers)))
 
 
@@ -51,7 +51,9 @@ class Process(CompanyOwned):
     """{variable: value} that earlier runs left to the later ones, where the process keeps them."""
     is_active = models.BooleanField(default=True)
     runners = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True)
-    """Who may run it, beside administrators. Nobody named: everyone whose role allows it."""
+    """Who may run it, beside administrators. Nobody named: everyone whose role allows it, unless
+    `only_administrators_run`."""
+    only_administrators_run = models.BooleanField(default=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")

@@ -18,7 +18,7 @@ from accounts.models import Role
 from accounts.policy import requires
 from integrations.connectors.registry import CONNECTORS
 from integrations.exchange.bundle import Thing, read_upload, zipped
-from integrations.exchange.importing import CONFLICT, SAME, Choice, Importer, Item, look, seen, take
+from integrations.exchange.importing import CONFLICT, SAME, Choice, Importer, Item, look, parsed, seen, take
 from integrations.exchange.plans import CONNECTION, PROCESS, VARIABLE
 from integrations.exchange.text import NotTaken
 from integrations.exchange.things import everything, one, with_what_it_needs
@@ -89,8 +89,10 @@ def take_chosen(request: Request) -> HttpResponse:
         form = TakeForm(request.POST, count=len(things))
         if not form.is_valid() or form.cleaned_data["seen"] != seen(things):
             return _asked(request, file, things, _looked(request, things, file.name), conflict=True, status=409)
+        read = parsed(things)
         with transaction.atomic():
-            items = take(things, _by(request, file.name), _choice(request, things, form.cleaned_data["take"]))
+            choice = _choice(request, things, form.cleaned_data["take"])
+            items = take(things, _by(request, file.name), choice, read=read)
             taken = [item for item in items if not item.left and item.state not in (SAME, CONFLICT)]
             kinds = Counter(item.thing.kind for item in taken)
             record("definitions.imported", file.name, after={"taken": dict(kinds)}, request=request)

@@ -49,10 +49,12 @@ def save_runners(request: Request, public_id: UUID) -> HttpResponse:
     if not form.is_valid():
         options_form = OptionsForm(initial=initial_of(process.drafted.options) | {"revision": process.revision})
         return _page(request, process, options_form, status=422, runners=form)
-    before = sorted(map(str, process.runners.all()))
+    before = _may_run(process)
     with transaction.atomic():
         process.runners.set(form.cleaned_data["people"])
-        after = sorted(map(str, process.runners.all()))
+        process.only_administrators_run = form.cleaned_data["only_administrators_run"]
+        process.save(update_fields=["only_administrators_run"])
+        after = _may_run(process)
         if before != after:
             record(
                 "process.runners_saved",
@@ -62,6 +64,10 @@ def save_runners(request: Request, public_id: UUID) -> HttpResponse:
                 request=request,
             )
     return go_on(request, process, reverse("process-options", args=[public_id]), "Saved.")
+
+
+def _may_run(process: Process) -> list[str]:
+    return ["administrators only"] if process.only_administrators_run else sorted(map(str, process.runners.all()))
 
 
 def _page(

@@ -53,7 +53,16 @@ from integrations.web.editor import (
 
 PAGE_ROWS = 100
 TAKEN = "A process of this name was made a moment ago. Choose another name."
-COPIED = ("description", "group", "owner", "is_active", "sample", "default_file", "target_profile")
+COPIED = (
+    "description",
+    "group",
+    "owner",
+    "is_active",
+    "only_administrators_run",
+    "sample",
+    "default_file",
+    "target_profile",
+)
 SHOWN = {"active": "Active", "inactive": "Inactive", "trash": "Trash"}
 
 

@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 from django_scopes import scope
 
-from accounts.models import AuditEntry, Company, User
+from accounts.models import AuditEntry, Company, Membership, Role, User
 from integrations.engine.errors import AdministratorError
 from integrations.engine.plan import (
     ColumnType,
@@ -120,6 +120,76 @@ def test_everything_arrives_and_a_second_import_finds_the_same(there: Company, h
     assert taken.drafted.key_fields == () and taken.newest_version is not None
     assert taken.newest_version.plan.tasks[0].integration == str(Process.objects.get(name="ZZ_CHILD").public_id)
     assert str(crm.public_id) not in str(taken.draft)
+
+
+def test_people_come_along_by_their_addresses(there: Company, here: Company) -> None:
+    crm = factories.make_connection(there, system="sqlite", path="/a.db")
+    process = factories.make_process(there, factories.make_plan(crm))
+    closed = factories.make_process(there, factories.make_plan(crm, process="CLOSED"))
+    eve, olaf = (
+        factories.make_user(f"{name}@both.test", company=there, role=Role.OPERATOR) for name in ("eve", "Olaf")
+    )
+    for person in (eve, olaf):
+        Membership.objects.create(user=person, company=here, role=Role.DESIGNER)
+    with scope(company=there):
+        Process.objects.filter(pk=process.pk).update(owner=olaf)
+        process.runners.set([olaf, eve])
+        Process.objects.filter(pk=closed.pk).update(only_administrators_run=True)
+
+    items = take(of(there), by(here))
+
+    assert [item.notes for item in items] == [[], [], []]
+    assert state(here) == state(there)
+    taken = Process.objects.get(name=process.name)
+    assert (taken.owner, set(taken.runners.all())) == (olaf, {eve, olaf})
+    assert Process.objects.get(name="CLOSED").only_administrators_run
+    assert {item.state for item in look(of(there), by(here))} == {"same"}
+
+
+def test_who_is_no_member_is_left_out_and_never_opens_a_process_to_everyone(
+    there: Company, here: Company, ada: User, omar: User, dora: User
+) -> None:
+    process = factories.make_process(
+        there, factories.make_plan(factories.make_connection(there, system="sqlite", path="/a.db"))
+    )
+    eve, finn = (
+        factories.make_user(f"{name}@there.test", company=there, role=Role.OPERATOR) for name in ("eve", "finn")
+    )
+    with scope(company=there):
+        Process.objects.filter(pk=process.pk).update(owner=eve)
+        process.runners.set([eve, finn])
+
+    (_, item) = take(of(there), by(here))
+
+    assert item.notes == [
+        "Its owner eve@there.test: no member with this address, left out.",
+        "Who may run it, eve@there.test: no member with this address, left out.",
+        "Who may run it, finn@there.test: no member with this address, left out.",
+        "Nobody is left of those who may run it: administrators only, until others are named in its options.",
+    ]
+    taken = Process.objects.get(name=process.name)
+    assert (taken.owner, taken.may_be_run_by(omar), taken.may_be_run_by(dora), taken.may_be_run_by(ada)) == (
+        None, False, False, True,
+    )  # fmt: skip
+
+
+def test_what_changes_of_the_people_is_told_before_it_does(
+    there: Company, here: Company, omar: User, dora: User
+) -> None:
+    for company in (there, here):
+        process = factories.make_process(
+            company, factories.make_plan(factories.make_connection(company, system="sqlite", path="/a.db"))
+        )
+    process.runners.set([omar])
+    Process.objects.filter(pk=process.pk).update(owner=dora)
+
+    item = look(of(there), by(here))[-1]
+
+    assert item.changes == [
+        f"owner: empty instead of {dora}",
+        f"who may run it: everyone whose role allows it instead of {omar}",
+    ]
+    assert list(process.runners.all()) == [omar]
 
 
 def test_a_rolling_number_never_moves_back(there: Company, here: Company) -> None:
@@ -372,6 +442,7 @@ def test_another_companys_things_are_never_reached(there: Company, here: Company
                for process in Process.objects.all())  # fmt: skip
 
 
+DRAFT = {"source": {"kind": "delimited"}, "destination": {"kind": "sql", "connection": "C"}}
 WRONG: list[tuple[Thing, str]] = [
     (Thing("connection", "C", {"connector": "sql", "hostt": 1}, "c.yaml"), "c.yaml: a connection has no “hostt”."),
     (Thing("connection", "C", {"connector": ["sql"]}, "c.yaml"), "c.yaml, connector: a text belongs there."),
@@ -391,8 +462,10 @@ WRONG: list[tuple[Thing, str]] = [
     (Thing("translation table", "T", {"rows": {"a": 1}}, "t.yaml"), "t.yaml, row a: a text belongs there."),
     (Thing("translation table", "T", {"rows": {"a": "b\tc"}}, "t.yaml"), "t.yaml, rows: “a”: a value holds a line"),
     (Thing("process", "P", {}, "p.yaml"), "p.yaml holds neither a version nor a draft."),
-    (Thing("process", "P", {"active": "no", "draft": {}}, "p.yaml"), "p.yaml, active: true or false belongs there."),
+    (Thing("process", "P", {"active": "no", "draft": DRAFT}, "p.yaml"), "p.yaml, active: true or false belongs there."),
     (Thing("process", "P", {"draft": {}}, "p.yaml"), "p.yaml, draft: source is missing. Add it."),
+    (Thing("process", "P", {"runners": "me", "draft": DRAFT}, "p.yaml"), "p.yaml, runners: a list of e-mail addresses"),
+    (Thing("process", "P", {"owner": 1, "draft": DRAFT}, "p.yaml"), "p.yaml, owner: a text belongs there."),
 ]
 
 
@@ -412,7 +485,7 @@ def test_a_file_that_is_wrong_takes_everything_back(here: Company, thing: Thing,
     [
         (Thing("global variable", "lower", {"value": "x"}, "v.yaml"), "A name begins with GBL_"),
         (Thing("global variable", "GBL_A", {"value": "x" * 100_001}, "v.yaml"), "at most 100000 characters"),
-        (Thing("process", "P" * 121, {"draft": {}}, "p.yaml"), "at most 120 characters"),
+        (Thing("process", "P" * 121, {"draft": DRAFT}, "p.yaml"), "at most 120 characters"),
         (
             Thing("connection", "C", {"connector": "sql", "settings": {"system": "nosuch"}}, "c.yaml"),
             "no longer offered",

@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import pytest
 
 from integrations.engine.plan import Lookup, Plan
-from integrations.exchange.plans import REFERENCES, as_data, from_data, references
+from integrations.exchange.plans import REFERENCES, as_data, from_data, references, renamed
 from integrations.exchange.text import NotTaken, read, written
 
 HELD_BY_ID = ("connection", "integration", "table", "process", "sequence")
@@ -80,7 +80,7 @@ def test_nothing_that_a_plan_holds_is_lost() -> None:
 
     data = read(written(as_data(plan, called)), "it")
 
-    assert from_data(data, plan.process, known, "it") == plan
+    assert renamed(from_data(data, plan.process, "it"), known) == plan
     assert Plan.from_json(plan.to_json()) == plan
 
 
@@ -102,7 +102,7 @@ def test_a_plan_says_what_it_refers_to() -> None:
 
 def test_defaults_are_left_out() -> None:
     data = as_data(
-        from_data({"source": {"kind": "x"}, "destination": {"kind": "y", "connection": ""}}, "P", known, "it"), called
+        from_data({"source": {"kind": "x"}, "destination": {"kind": "y", "connection": ""}}, "P", "it"), called
     )
 
     assert data == {"source": {"kind": "x"}, "destination": {"kind": "y", "connection": ""}}
@@ -137,6 +137,6 @@ LINE = {"name": "L", "target": "t"}
 )  # fmt: skip
 def test_what_stands_where_it_does_not_belong_is_named(data: Any, sentence: str) -> None:
     with pytest.raises(NotTaken) as refused:
-        from_data(data, "P", known, "it")
+        from_data(data, "P", "it")
 
     assert refused.value.sentence.startswith(sentence)

@@ -109,6 +109,16 @@ def test_only_the_people_named_and_administrators_may_run(
     assert requested(process, TWO, by=ada).requested_by == ada
 
 
+def test_a_process_may_be_for_administrators_only(process: Process, omar: User, dora: User, ada: User) -> None:
+    Process.objects.filter(pk=process.pk).update(only_administrators_run=True)
+    process.refresh_from_db()
+
+    with pytest.raises(Refused, match="Only the people named in the options of CUSTOMERS"):
+        requested(process, TWO, by=dora)
+    assert not process.may_be_run_by(omar)
+    assert requested(process, TWO, by=ada).requested_by == ada
+
+
 def test_an_administrator_of_another_company_is_nobody_here(process: Process, dora: User, mallory: User) -> None:
     process.runners.set([dora])
     assert not process.may_be_run_by(mallory)

@@ -6,13 +6,18 @@ And whatever is logged about a run says which run it is.
 import json
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import wraps
+from types import ModuleType
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.test import Client
+from django.urls import reverse
 
-from accounts.models import Company
+from accounts.models import Company, User
 from config.logs import configuration
 from integrations.connectors.delimited import DelimitedSource
 from integrations.connectors.excel import ExcelSource
@@ -22,7 +27,10 @@ from integrations.connectors.sql.destination import SqlDestination
 from integrations.connectors.sql.query import QuerySource
 from integrations.egress.http import HttpDoor
 from integrations.engine.plan import ColumnType, DestinationSpec, FieldMap, Line
-from integrations.models import RunStatus
+from integrations.exchange import bundle, importing
+from integrations.exchange.bundle import zipped
+from integrations.exchange.things import everything
+from integrations.models import Process, RunStatus
 from integrations.scripting.sandbox import Sandbox
 from tests import factories
 from tests.runs.performing import Crm, performed, process_into
@@ -30,7 +38,10 @@ from tests.servers import free_port
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_company")]
 
-SLOW: tuple[tuple[type, str], ...] = (
+SLOW: tuple[tuple[type | ModuleType, str], ...] = (
+    (bundle, "read"),
+    (importing, "from_data"),
+    (importing, "first_complaint"),
     (HttpDoor, "send_all"),
     (HttpDoor, "send_until"),
     (HttpJsonDestination, "deliver"),
@@ -64,7 +75,8 @@ def slow_things(monkeypatch: pytest.MonkeyPatch) -> set[str]:
             yield step
 
     for owner, name in SLOW:
-        monkeypatch.setattr(owner, name, watched(f"{owner.__name__}.{name}", getattr(owner, name)))
+        called = f"{owner.__name__.rpartition('.')[2]}.{name}"
+        monkeypatch.setattr(owner, name, watched(called, getattr(owner, name)))
     return seen
 
 
@@ -86,6 +98,23 @@ def test_a_run_over_http_holds_no_transaction_meanwhile(company: Company, slow_t
     assert performed(process, "1,Ann\n").status == RunStatus.FAILED
     assert slow_things >= {"HttpJsonDestination.deliver", "DelimitedSource.read"}
     assert slow_things & {"HttpDoor.send_all", "HttpDoor.send_until"}
+
+
+def test_an_import_holds_no_transaction_while_it_reads(
+    client: Client, company: Company, dora: User, slow_things: set[str]
+) -> None:
+    plan = factories.make_plan(factories.make_connection(company))
+    factories.make_process(company, replace(plan, lines=(replace(plan.lines[0], restriction="return true;"),)))
+    upload = SimpleUploadedFile("x.zip", zipped(everything()))
+    Process.objects.update(name="OTHER")
+    client.force_login(dora)
+
+    looked = client.post(reverse("definitions-look"), {"file": upload})
+    answers = {"kept": str(looked.context["file"].public_id), "seen": looked.context["seen"], "take": ["0", "1"]}
+    client.post(reverse("definitions-take"), answers)
+
+    assert Process.objects.count() == 2
+    assert slow_things == {"bundle.read", "importing.from_data", "importing.first_complaint"}
 
 
 def test_every_line_of_the_log_names_the_run_and_its_company(crm: Crm, company: Company) -> None:

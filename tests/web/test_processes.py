@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_scopes import scope
 
-from accounts.models import AuditEntry, Company, User
+from accounts.models import AuditEntry, Company, Membership, Role, User
 from integrations.engine.plan import (
     Aggregate,
     Column,
@@ -372,6 +372,29 @@ def test_the_people_who_may_run_are_named_at_once_and_put_on_record(
     refused = client.post(url, {"people": [vera.pk]})
     assert refused.status_code == 422, "a viewer runs nothing"
     assert list(process.runners.all()) == [omar]
+
+
+def test_a_process_is_closed_to_everyone_but_administrators(
+    client: Client, process: Process, company: Company, omar: User
+) -> None:
+    url = reverse("process-runners-save", args=[process.public_id])
+    refused = client.post(url, {"people": [omar.pk], "only_administrators_run": "on"})
+    assert refused.status_code == 422 and "Choose nobody, or switch this off" in refused.content.decode()
+
+    client.post(url, {"only_administrators_run": "on"})
+    assert not process.may_be_run_by(omar)
+    assert AuditEntry.objects.get(action="process.runners_saved").after == {"may run": ["administrators only"]}
+
+
+def test_whoever_runs_a_process_stays_named_with_another_role(
+    client: Client, process: Process, company: Company, omar: User
+) -> None:
+    process.runners.set([omar])
+    Membership.objects.filter(user=omar, company=company).update(role=Role.VIEWER)
+
+    page = client.get(reverse("process-options", args=[process.public_id]))
+
+    assert list(page.context["runners"].fields["people"].queryset.filter(pk=omar.pk)) == [omar]
 
 
 def test_save_makes_a_version_only_when_nothing_is_missing(client: Client, with_line: Process) -> None:
