@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -94,7 +95,7 @@ def new(request: Request, connector: str) -> HttpResponse:
     except IntegrityError:
         form.add_error("name", TAKEN)
         return _page(request, form, chosen, None, status=422)
-    messages.success(request, f"{connection.name} is saved. Test it before a process relies on it.")
+    messages.success(request, f"{connection.name} is saved..")
     return redirect("connection", connection.public_id)
 
 
@@ -118,11 +119,7 @@ def save(request: Request, public_id: UUID) -> HttpResponse:
     if not form.is_valid():
         return _page(request, form, chosen, found, status=422)
     before = _shown(found)
-    for name, text in form.new_secrets.items():
-        found.seal_secret(name, text)
-    secrets = {name: sealed for name, sealed in found.secrets.items() if name not in form.forgotten}
-    fields: dict[str, Any] = {"name": form.cleaned_data["name"], "settings": form.settings, "secrets": secrets}
-    fields["missing_secrets"] = [n for n in found.missing_secrets if n not in {*form.new_secrets, *form.forgotten}]
+    fields = {"name": form.cleaned_data["name"], **_typed(form, found)}
     replaced = sorted({*form.new_secrets, *form.forgotten})
     try:
         with transaction.atomic():
@@ -144,22 +141,58 @@ def save(request: Request, public_id: UUID) -> HttpResponse:
 @require_POST
 @requires(Role.DESIGNER)
 def test(request: Request, public_id: UUID) -> HttpResponse:
-    """Try the connection as it is saved and say check by check what came of it."""
+    """Try the connection as it is typed and say check by check what came of it. Writes nothing."""
     found = _connection(public_id)
-    chosen = _connector(found.connector)
-    if chosen.test is None:
-        raise Http404
-    answer: dict[str, Any] = {}
-    try:
-        answer["tested"] = chosen.test(opened(found))
-    except WaybillError as error:
-        answer["refused"] = error.sentence
-    well = "tested" in answer and answer["tested"].ok
-    record("connection.tested", found.name, after={"ok": well}, request=request)
+    return _test(request, _connector(found.connector), found)
+
+
+@require_POST
+@requires(Role.DESIGNER)
+def test_new(request: Request, connector: str) -> HttpResponse:
+    """Try a connection before it is saved for the first time. Writes nothing."""
+    return _test(request, _connector(connector), None)
+
+
+def _test(request: Request, connector: Connector, connection: Connection | None) -> HttpResponse:
+    form = ConnectionForm(request.POST, connector=connector, company=request.company, connection=connection)
+    answer = {"connection": connection, **_tried(request, form, connector, connection)}
     if request.htmx:
-        return render(request, "connections/_tested.html", {"connection": found, **answer})
-    form = ConnectionForm(connector=chosen, company=request.company, connection=found)
-    return _page(request, form, chosen, found, **answer)
+        return render(request, "connections/_tested.html", answer)
+    return _page(request, form, connector, **answer)
+
+
+def _tried(
+    request: Request, form: ConnectionForm, connector: Connector, connection: Connection | None
+) -> dict[str, Any]:
+    """Test what the form says, or say why that cannot be. What it is called matters to nobody it speaks to."""
+    if connector.test is None:
+        raise Http404
+    if complaints := [error for name, errors in form.errors.items() if name != "name" for error in errors]:
+        return {"refused": " ".join(map(str, complaints))}
+    typed = copy(connection) if connection else Connection(company=request.company, connector=connector.key)
+    typed.name = form["name"].value() or connector.title
+    for name, value in _typed(form, typed).items():
+        setattr(typed, name, value)
+    try:
+        tested = connector.test(opened(typed))
+    except WaybillError as error:
+        record("connection.tested", typed.name, after={"ok": False}, request=request)
+        return {"refused": error.sentence}
+    record("connection.tested", typed.name, after={"ok": tested.ok}, request=request)
+    # What the test offers is done to the connection as it is saved.
+    return {"tested": tested, "is_saved": connection is not None and not {*form.changed_data} - {"revision"}}
+
+
+def _typed(form: ConnectionForm, connection: Connection) -> dict[str, Any]:
+    """Give what the form says of settings and secrets. A secret that was not typed in is the one `connection` has."""
+    for name, text in form.new_secrets.items():
+        connection.seal_secret(name, text)
+    answered = {*form.new_secrets, *form.forgotten}
+    return {
+        "settings": form.settings,
+        "secrets": {name: sealed for name, sealed in connection.secrets.items() if name not in form.forgotten},
+        "missing_secrets": [name for name in connection.missing_secrets if name not in answered],
+    }
 
 
 @require_POST
@@ -255,7 +288,7 @@ def _page(
         "connection": connection,
         "may_edit": _may_edit(request),
         # A template would call the test to learn whether there is one.
-        "may_test": connection is not None and _may_edit(request) and connector.test is not None,
+        "may_test": _may_edit(request) and connector.test is not None,
         "used_by": _users_of(connection) if connection else [],
         "missing": [s.label for s in connector.settings if connection and s.name in connection.missing_secrets],
         "dots": DOTS,

@@ -163,6 +163,7 @@ urlpatterns = [
     # Connections
     path("connections/", connections.connections, name="connections"),
     path("connections/new/<slug:connector>/", connections.new, name="connection-new"),
+    path("connections/new/<slug:connector>/test/", connections.test_new, name="connection-new-test"),
     path("connections/<uuid:public_id>/", connections.connection, name="connection"),
     path("connections/<uuid:public_id>/save/", connections.save, name="connection-save"),
     path("connections/<uuid:public_id>/test/", connections.test, name="connection-test"),

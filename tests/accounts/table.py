@@ -402,9 +402,12 @@ TABLE: dict[str, Row] = {
     # Connections
     "connections": Row(least="viewer"),
     "connection-new": Row(least="designer", methods=BOTH, args=lambda world, it: ["sql"], data=settings, named=False),
+    "connection-new-test": Row(
+        least="designer", methods=POST, args=lambda world, it: ["sql"], data=settings, named=False
+    ),
     "connection": Row(least="viewer", args=connection),
     "connection-save": Row(least="designer", methods=POST, args=connection, data=settings),
-    "connection-test": Row(least="designer", methods=POST, args=connection),
+    "connection-test": Row(least="designer", methods=POST, args=connection, data=settings),
     "connection-offer": Row(
         least="designer", methods=POST, args=lambda world, it: [it.connection.public_id, "delivery_marker"]
     ),

@@ -85,6 +85,7 @@ NOTED_AFTERWARDS = {
     "account_logout",
     "account_change_password",
     "connection-test",
+    "connection-new-test",
     "connection-offer",
 }
 """Those of allauth tell what happened once it has; those of connections act elsewhere, where no transaction reaches."""

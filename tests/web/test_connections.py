@@ -1,5 +1,8 @@
 """Connections: what people see, what is kept secret, what is refused."""
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,41 @@ from integrations.engine.plan import Stage, Task, TaskType
 from integrations.models import Connection
 from tests import factories
 from tests.web.defining import make_database, said, sql_connection
+
+
+class ShopServer:
+    """A web service that remembers with which credentials it was asked."""
+
+    def __init__(self) -> None:
+        self.authorizations: list[str] = []
+        told = self.authorizations
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                told.append(self.headers["Authorization"])
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.send_header("Connection", "close")
+                self.end_headers()
+
+            def log_message(self, *words: Any) -> None:
+                """Nothing: the test looks at what was sent."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def shop_server() -> Iterator[ShopServer]:
+    server = ShopServer()
+    yield server
+    server.close()
+
 
 PASSWORD = "only-the-database-knows"
 
@@ -30,6 +68,13 @@ def crm(company: Company, database: Path) -> Connection:
 
 def page_of(connection: Connection) -> str:
     return reverse("connection", args=[connection.public_id])
+
+
+def try_it(client: Client, connection: Connection, **typed: Any) -> Any:
+    """Press Test with the form as it stands on the screen, some of its answers changed."""
+    shown = client.get(page_of(connection)).context["form"].initial
+    answers = {name: value for name, value in shown.items() if value not in (None, "")} | typed
+    return client.post(reverse("connection-test", args=[connection.public_id]), answers)
 
 
 def test_a_designer_makes_a_connection_from_a_connector(
@@ -121,7 +166,7 @@ def test_the_test_says_check_by_check_what_it_found_and_offers_the_marker_table(
 ) -> None:
     client.force_login(dora)
 
-    response = client.post(reverse("connection-test", args=[crm.public_id]))
+    response = try_it(client, crm)
 
     assert response.status_code == 200
     assert response.context["tested"].ok
@@ -134,8 +179,68 @@ def test_the_offer_creates_the_marker_table(client: Client, dora: User, crm: Con
 
     client.post(reverse("connection-offer", args=[crm.public_id, "delivery_marker"]))
 
-    response = client.post(reverse("connection-test", args=[crm.public_id]))
+    response = try_it(client, crm)
     assert response.context["tested"].offers == ()
+
+
+def test_the_test_tries_what_is_typed_and_saves_nothing(
+    client: Client, dora: User, company: Company, crm: Connection, tmp_path: Path
+) -> None:
+    client.force_login(dora)
+
+    typed = try_it(client, crm, path=str(tmp_path / "gone.db"))
+
+    assert "gone.db" in typed.content.decode() and "lies outside" not in typed.content.decode()
+    assert not (typed.context.get("tested") and typed.context["tested"].ok)
+    assert typed.context["form"]["path"].value() == str(tmp_path / "gone.db")
+    crm.refresh_from_db()
+    assert (crm.settings["path"], crm.revision) == (str(tmp_path / "crm.db"), 0)
+    assert try_it(client, crm).context["tested"].ok
+
+
+def test_what_a_test_offers_waits_until_what_was_tested_is_saved(
+    client: Client, dora: User, crm: Connection, tmp_path: Path
+) -> None:
+    client.force_login(dora)
+    other = tmp_path / "other"
+    other.mkdir()
+
+    content = try_it(client, crm, path=str(make_database(other))).content.decode()
+
+    assert "Tested as typed, which is not saved yet." in content
+    assert "Create the delivery marker table" not in content
+
+
+def test_a_connection_is_tested_before_it_is_saved_for_the_first_time(
+    client: Client, dora: User, company: Company, database: Path
+) -> None:
+    client.force_login(dora)
+    address = reverse("connection-new-test", args=["sql"])
+
+    well = client.post(address, {"name": "", "system": "sqlite", "path": str(database)})
+
+    assert well.context["tested"].ok
+    with scope(company=company):
+        assert not Connection.objects.exists()
+
+
+def test_a_test_takes_the_stored_secret_where_none_is_typed_but_not_to_another_address(
+    client: Client, dora: User, company: Company, shop_server: ShopServer
+) -> None:
+    shop = factories.make_connection(company, "Shop", "http", url=shop_server.url, auth="bearer")
+    with scope(company=company):
+        shop.seal_secret("secret", PASSWORD)
+        shop.save(update_fields=["secrets"])
+    client.force_login(dora)
+
+    try_it(client, shop)
+    assert shop_server.authorizations == [f"Bearer {PASSWORD}"]
+    try_it(client, shop, secret="another one")
+    assert shop_server.authorizations[1:] == ["Bearer another one"]
+    refused = try_it(client, shop, url=f"{shop_server.url}/elsewhere")
+
+    assert "the stored password, token or key would be sent there" in refused.content.decode()
+    assert len(shop_server.authorizations) == 2
 
 
 def test_an_offer_that_the_connector_does_not_make_is_not_found(client: Client, dora: User, crm: Connection) -> None:
@@ -151,7 +256,7 @@ def test_a_test_that_fails_says_why(
     gone = sql_connection(company, tmp_path / "gone.db")
     client.force_login(dora)
 
-    response = client.post(reverse("connection-test", args=[gone.public_id]))
+    response = try_it(client, gone)
 
     content = response.content.decode()
     assert "refused" in response.context or not response.context["tested"].ok
@@ -274,7 +379,7 @@ def test_a_path_names_the_folders_it_may_lie_in_and_so_does_its_refusal(
 
     with scope(company=crm.company):
         Connection.objects.update(settings=crm.settings | {"path": "/elsewhere/crm.db"})
-    tested = client.post(reverse("connection-test", args=[crm.public_id])).content.decode()
+    tested = try_it(client, crm).content.decode()
     assert f"lies outside of the folders that this installation opens to connections: {tmp_path}." in tested
 
 
