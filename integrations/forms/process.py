@@ -23,7 +23,7 @@ from integrations.engine.plan import (
     WriteMode,
 )
 from integrations.engine.watermark import typed
-from integrations.forms.plain import PlainForm, Tall, field_for
+from integrations.forms.plain import PlainForm, Tall, WholeNumber, field_for
 from integrations.models import Connection, Process
 
 TYPES = [
@@ -44,9 +44,21 @@ MODES = [
 ]
 if TYPE_CHECKING:
     _LineForms = forms.BaseFormSet["LineForm"]
+    _ColumnForms = forms.BaseFormSet["ColumnForm"]
 else:
     # Django's form sets are generic for type checkers only.
-    _LineForms = forms.BaseFormSet
+    _LineForms = _ColumnForms = forms.BaseFormSet
+
+MOST_COLUMNS = 2000
+COLUMN_CELLS = {
+    "name": "Name of {}",
+    "key": "{} is a key field",
+    "type": "Type of {}",
+    "format": "Format of {}",
+    "place": "Place of {}",
+    "remove": "Remove {}",
+}
+"""What each control of a column is called where only its column's head is seen."""
 
 COPIED_NAME = 105
 """Characters of a name that its copies keep, so that “copy” and a number fit behind."""
@@ -311,42 +323,100 @@ class WatermarkForm(PlainForm):
 
 
 class ColumnForm(PlainForm):
-    """One column of the source profile."""
+    """One column of the source profile: as the draft has it under the name in `was`, or a new one."""
 
-    name = forms.CharField(max_length=400, strip=False, widget=forms.HiddenInput)
+    was = forms.CharField(max_length=400, strip=False, required=False, widget=forms.HiddenInput)
+    name = forms.CharField(max_length=400, strip=False, required=False, label="Column")
+    key = forms.BooleanField(required=False, label="Key field")
     type = forms.ChoiceField(choices=TYPES, label="Type")
     format = forms.CharField(required=False, max_length=40, label="Format")
-    key = forms.BooleanField(required=False, label="Key field")
+    place = WholeNumber(required=False, min_value=1, max_value=MOST_COLUMNS, label="Place")
+    remove = forms.BooleanField(required=False, label="Remove")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        name = self.initial.get("name", self.data.get(self.add_prefix("name"), ""))
-        self.fields["type"].widget.attrs["aria-label"] = f"Type of {name}"
-        self.fields["format"].widget.attrs["aria-label"] = f"Format of {name}"
-        self.fields["key"].widget.attrs["aria-label"] = f"{name} is a key field"
+        self.called = self.initial.get("name") or self.data.get(self.add_prefix("was")) or "the added column"
+        for name, words in COLUMN_CELLS.items():
+            self.fields[name].widget.attrs["aria-label"] = words.format(self.called)
+        self.fields["name"].widget.attrs["placeholder"] = "Add a column"
+
+    @property
+    def is_kept(self) -> bool:
+        """True for a column that has a name and is not to be removed, once the form is valid."""
+        given = self.cleaned_data
+        return bool(given.get("name")) and not given["remove"]
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if not (given.get("name") or given.get("remove") or "name" in self.errors or self.empty_permitted):
+            self.add_error("name", f"{given.get('was') or 'A column'} has no name. Type one, or tick Remove.")
+        return given
 
     def column(self) -> Column:
         given = self.cleaned_data
         return Column(name=given["name"], type=ValueType(given["type"]), format=given["format"])
 
 
-ColumnForms = forms.formset_factory(ColumnForm, extra=0, max_num=2000, absolute_max=2000)
+class BaseColumnForms(_ColumnForms):
+    def clean(self) -> None:
+        """Refuse two columns of one name: each is known by its name."""
+        seen: set[str] = set()
+        for form in self.forms:
+            if form.is_valid() and form.is_kept:
+                name = form.cleaned_data["name"]
+                if name in seen:
+                    form.add_error("name", f"Two columns are named {name}. Rename one.")
+                seen.add(name)
+
+    @property
+    def kept(self) -> "list[ColumnForm]":
+        """The columns after validation, in the order of their places; one that was moved goes before the one there."""
+
+        def order(item: tuple[int, ColumnForm]) -> tuple[int, int]:
+            number, form = item
+            place = form.cleaned_data["place"] or number
+            # Whatever lies between moves up when a column goes down.
+            return place, (place > number) - (place < number)
+
+        numbered = [(number, form) for number, form in enumerate(self.forms, start=1) if form.is_kept]
+        return [form for _, form in sorted(numbered, key=order)]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The columns that have another name than the draft knows: old to new."""
+        given = (form.cleaned_data for form in self.kept)
+        return {item["was"]: item["name"] for item in given if item["was"] and item["was"] != item["name"]}
 
 
-def column_forms(plan: Plan, data: Any = None) -> "forms.BaseFormSet[ColumnForm]":
-    """The columns of a draft as forms, in source order."""
-    initial = [
-        {"name": c.name, "type": c.type.value, "format": c.format, "key": c.name in plan.key_fields}
-        for c in plan.source.columns
+ColumnForms: Any = forms.formset_factory(
+    ColumnForm, formset=BaseColumnForms, extra=0, max_num=MOST_COLUMNS, absolute_max=MOST_COLUMNS
+)
+
+
+def column_forms(plan: Plan, data: Any = None, *, spare: int = 0) -> BaseColumnForms:
+    """The columns of a draft as forms, in source order, with `spare` rows behind them to name more in."""
+    initial: list[dict[str, Any]] = [
+        {
+            "was": column.name,
+            "name": column.name,
+            "type": column.type.value,
+            "format": column.format,
+            "key": column.name in plan.key_fields,
+            "place": place,
+        }
+        for place, column in enumerate(plan.source.columns, start=1)
     ]
-    # A form that says there are more columns than it names is refused, not filled up with columns without a name.
-    return ColumnForms(data, initial=initial, prefix="columns", form_kwargs={"empty_permitted": False})
+    columns: BaseColumnForms = ColumnForms(data, initial=initial, prefix="columns")
+    columns.extra = spare
+    return columns
 
 
 class SampleForm(PlainForm):
     """The file that previews read."""
 
-    revision = forms.IntegerField(widget=forms.HiddenInput)
+    # The tab may be saved without one.
+    use_required_attribute = False
+
     file = forms.FileField(label="Sample file", max_length=255)
     keep_as_default = forms.BooleanField(
         required=False,
@@ -354,8 +424,12 @@ class SampleForm(PlainForm):
         help_text="A run that is given no file takes the default file.",
     )
 
-    def __init__(self, *args: Any, kind: SourceKind, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, kind: SourceKind, is_wanted: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["file"].required = is_wanted
+        for field in self.fields.values():
+            # They stand beside the tab's form, and are sent with it.
+            field.widget.attrs["form"] = "tab-form"
         self.fields["file"].error_messages |= {
             "required": "No file was chosen. Choose the sample file first.",
             "empty": "The file is empty. Choose one with a header and a few rows.",
@@ -367,7 +441,7 @@ class SampleForm(PlainForm):
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
-        if file.size > settings.UPLOAD_LIMIT_BYTES:
+        if file and file.size > settings.UPLOAD_LIMIT_BYTES:
             limit = f"{settings.UPLOAD_LIMIT_BYTES:,}"
             raise forms.ValidationError(
                 f"{file.name} has {file.size:,} bytes; {limit} are allowed. Take a sample with fewer rows."

@@ -177,7 +177,7 @@ def fetch_sample(process: Process, spec: SourceSpec, *, by: User) -> StoredFile:
     door = connector(connection.connector).file_door
     pattern = pattern_of(spec, source_values(process, spec)[0])
     if door is None or not pattern:
-        raise DefinitionError("Choose a connection to fetch from and a file name pattern, and save them first.")
+        raise DefinitionError("Choose a connection to fetch from and a file name pattern.")
     opening = opened(connection)
     found = door.find(opening, pattern)
     if not found:

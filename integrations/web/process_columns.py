@@ -21,7 +21,7 @@ from integrations.models import GlobalVariable, Process, RollingNumber, Translat
 from integrations.runs.lookups import fields_of, see_that_it_fits, tables_at
 from integrations.runs.preview import SECONDS
 from integrations.web.editor import catch_up, code_names, editable, found, frame, go_on, respond, write_draft
-from integrations.web.process_lines import cells_of, line_frame, line_of, rows_of, sample_number, with_line
+from integrations.web.process_lines import blank_row, cells_of, line_frame, line_of, rows_of, sample_number, with_line
 from integrations.web.samples import LineSample, additional_sample, line_sample
 
 MAPPING, ADDITIONAL = "mapping", "additional"
@@ -109,6 +109,7 @@ def _additional_page(
         "names": code_names(process),
         "sample": sample,
         "rows": rows_of(grid, sample, mapped="Columns", more="Add columns"),
+        "blank": blank_row(grid),
         "cells": cells_of(grid, process),
     }
     more |= _addresses(process, number)

@@ -218,31 +218,37 @@ def rows_of(
     counts, begun = Counter(groups), set[str]()
     rows = []
     for at, (item, group) in enumerate(zip(grid.forms, groups, strict=True)):
-        offered, target = item.offered, item.shown["target"]
-        kind = item.shown["column_type"]
-        rows.append(
-            {
-                "at": at,
-                "is_bad": bool(item.errors),
-                "shown": item.shown,
-                # Nothing but the added fields is named by whoever maps.
-                "target": item.initial.get("target") or "",
-                "of": item.initial.get("target") or "the added field",
-                "kind": kind,
-                "kinds": _choices_html(tuple(COLUMN_TYPES), kind),
-                "about": offered.known.get(target),
-                "key": target in offered.keys,
-                "title": "" if group in begun else titles[group],
-                "count": counts[group],
-                "sample": _cell_of(item, sample),
-                "group": group,
-                "nearest": nearest(target, offered.columns) if group == "missing" else "",
-                "place": offered.places.get(target, 0),
-                "lookup": item.initial.get("lookup"),
-            }
-        )
+        title = "" if group in begun else titles[group]
+        rows.append({**_row(at, item, group, sample), "title": title, "count": counts[group]})
         begun.add(group)
     return rows
+
+
+def blank_row(grid: BaseFieldMaps) -> dict[str, Any] | None:
+    """Give the row that a grid adds when more are pasted than it has; None where the target says what its fields are."""
+    return None if grid.offered.known else _row("__at__", grid.empty_form, "", LineSample())
+
+
+def _row(at: int | str, item: FieldMapForm, group: str, sample: LineSample) -> dict[str, Any]:
+    offered, target = item.offered, item.shown["target"]
+    kind = item.shown["column_type"]
+    return {
+        "at": at,
+        "is_bad": bool(item.errors),
+        "shown": item.shown,
+        # Nothing but the added fields is named by whoever maps.
+        "target": item.initial.get("target") or "",
+        "of": item.initial.get("target") or "the added field",
+        "kind": kind,
+        "kinds": _choices_html(tuple(COLUMN_TYPES), kind),
+        "about": offered.known.get(target),
+        "key": target in offered.keys,
+        "sample": _cell_of(item, sample),
+        "group": group,
+        "nearest": nearest(target, offered.columns) if group == "missing" else "",
+        "place": offered.places.get(target, 0),
+        "lookup": item.initial.get("lookup"),
+    }
 
 
 def cells_of(grid: BaseFieldMaps, process: Process) -> dict[str, Any]:
@@ -299,6 +305,7 @@ def _mapping_page(
         "names": code_names(process),
         "sample": sample,
         "rows": rows_of(grid, sample),
+        "blank": blank_row(grid),
         "cells": cells_of(grid, process),
     }
     more |= _addresses(process, number)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.forms import BaseFormSet
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -19,14 +19,23 @@ from accounts.policy import requires
 from integrations.connectors.spec import SourceKind
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import DOCUMENT, Column, Plan, SourceSpec
-from integrations.forms.mapping import RevisionForm
-from integrations.forms.process import ColumnForm, SampleForm, SourceForm, WatermarkForm, column_forms
+from integrations.forms.process import (
+    BaseColumnForms,
+    SampleForm,
+    SourceForm,
+    WatermarkForm,
+    column_forms,
+    option,
+)
+from integrations.forms.renaming import renamed
 from integrations.forms.surroundings import connections_for, source_kinds
-from integrations.models import Process, Run, RunStatus, Watermark
+from integrations.models import Process, Run, RunStatus, StoredFile, Watermark
 from integrations.runs import preview
 from integrations.runs.files import path_of, store
 from integrations.runs.watermarks import changing
-from integrations.web.editor import catch_up, editable, found, frame, go_on, respond, who_saved, write_draft
+from integrations.web.editor import catch_up, editable, found, frame, go_on, respond, write_draft
+
+SPARE_COLUMNS = 3
 
 
 @require_GET
@@ -40,69 +49,113 @@ def source(request: Request, public_id: UUID) -> HttpResponse:
 @require_POST
 @requires(Role.DESIGNER)
 def save_source(request: Request, public_id: UUID) -> HttpResponse:
-    process = editable(public_id)
-    kind = _chosen_kind(request, process)
-    if kind is None:
-        messages.warning(request, "Choose a kind of source first.")
-        return redirect("process-source", public_id)
-    draft = process.drafted
-    form = SourceForm(request.POST, kind=kind, connections=connections_for(kind), spec=draft.source)
-    columns = column_forms(draft, request.POST)
-    if not (form.is_valid() and columns.is_valid()):
-        return _source_page(request, process, kind, form=form, columns=columns, status=422)
-    declared = [item.column() for item in columns.forms]
-    keys = tuple(item.cleaned_data["name"] for item in columns.forms if item.cleaned_data["key"])
-    spec = form.source(declared)
-    keys = keys or keys_of(spec)
-    if spec.kind != draft.source.kind or spec.options != draft.source.options or not declared:
-        spec = replace(spec, columns=_columns_now(request, process, replace(spec, columns=()), declared))
-        names = {column.name for column in spec.columns}
-        keys = tuple(key for key in keys if key in names) or keys_of(spec)
-    if not write_draft(request, process, replace(draft, source=spec, key_fields=keys), form.cleaned_data["revision"]):
-        catch_up(form, process)
-        return _source_page(request, process, kind, form=form, columns=columns, conflict=True, status=409)
-    return go_on(request, process, reverse("process-source", args=[public_id]))
+    """Write the tab to the draft; a sample file that was chosen comes along."""
+    return _save(request, editable(public_id))
 
 
 @require_POST
 @requires(Role.DESIGNER)
 def upload_sample(request: Request, public_id: UUID) -> HttpResponse:
-    """Keep the file that previews read, and learn the columns from it."""
-    process = editable(public_id)
-    kind = source_kinds().get(process.drafted.source.kind)
-    if kind is None:
-        raise Http404
-    form = SampleForm(request.POST, request.FILES, kind=kind)
-    if not form.is_valid():
-        return _source_page(request, process, kind, sample_form=form, status=422)
-    file = form.cleaned_data["file"]
-    stored = store(request.company, file, name=file.name, by=request.user)
-    files = {"sample": stored} | ({"default_file": stored} if form.cleaned_data["keep_as_default"] else {})
-    spec = process.drafted.source
-    if kind.guess is not None and not spec.columns:
-        # Nothing was fixed yet: what fits the first sample is offered, to be kept or changed.
-        spec = replace(spec, options={**spec.options, **kind.guess(path_of(stored))})
-    return _learn_columns(request, process, form.cleaned_data["revision"], spec, **files)
+    """Save the tab with the file that previews read, and learn the columns from it."""
+    return _save(request, editable(public_id), wants_file=True)
 
 
 @require_POST
 @requires(Role.DESIGNER)
 def read_columns(request: Request, public_id: UUID) -> HttpResponse:
-    """Read the columns again: of the query, of the sample, or of a file fetched through the connection."""
-    process = editable(public_id)
-    form = RevisionForm(request.POST)
-    if not form.is_valid():
-        raise Http404
-    spec = process.drafted.source
-    kind = source_kinds().get(spec.kind)
-    files = {}
-    if kind and kind.takes_file and spec.connection:
-        try:
-            files["sample"] = preview.fetch_sample(process, spec, by=request.user)
-        except WaybillError as error:
-            messages.error(request, error.sentence)
-            return redirect("process-source", public_id)
-    return _learn_columns(request, process, form.cleaned_data["revision"], spec, **files)
+    """Save the tab and read the columns: of the query, of the sample, or of a file fetched through the connection."""
+    return _save(request, editable(public_id), reads=True)
+
+
+def _save(request: Request, process: Process, *, wants_file: bool = False, reads: bool = False) -> HttpResponse:
+    kind = _chosen_kind(request, process)
+    if kind is None:
+        messages.warning(request, "Choose a kind of source first.")
+        return redirect("process-source", process.public_id)
+    draft = process.drafted
+    form = SourceForm(request.POST, kind=kind, connections=connections_for(kind), spec=draft.source)
+    columns = column_forms(draft, request.POST)
+    sample_form = SampleForm(request.POST, request.FILES, kind=kind, is_wanted=wants_file and kind.takes_file)
+    page = partial(_source_page, request, process, kind, form=form, columns=columns, sample_form=sample_form)
+    if not all([form.is_valid(), columns.is_valid(), sample_form.is_valid()]):
+        return page(status=422)
+    declared = [item.column() for item in columns.kept]
+    draft = renamed(draft, columns.renamed)
+    spec = form.source(declared)
+    spec = replace(spec, watermark=columns.renamed.get(spec.watermark, spec.watermark))
+    files = _kept_files(request, sample_form) if kind.takes_file else {}
+    if files and kind.guess is not None and not declared:
+        # Nothing was fixed yet: what fits the first sample is offered, to be kept or changed.
+        spec = replace(spec, options={**spec.options, **_guessed(kind, files["sample"], form)})
+    fetches = bool(reads and kind.takes_file and spec.connection)
+    if fetches:
+        files |= _fetched(request, process, spec)
+    asked = bool(files) or (reads and not fetches)
+    for name, stored in files.items():
+        setattr(process, name, stored)
+    if _are_to_be_read(process.drafted, spec, asked=asked):
+        spec = replace(spec, columns=_columns_now(request, process, replace(spec, columns=()), declared))
+    names = {column.name for column in spec.columns}
+    keys = tuple(item.cleaned_data["name"] for item in columns.kept if item.cleaned_data["key"])
+    plan = replace(draft, source=spec, key_fields=tuple(key for key in keys if key in names) or keys_of(spec))
+    if not write_draft(request, process, plan, form.cleaned_data["revision"], **files):
+        catch_up(form, process)
+        return page(conflict=True, status=409)
+    sentence = _saved(columns, spec, asked=asked)
+    return go_on(request, process, reverse("process-source", args=[process.public_id]), sentence)
+
+
+def _kept_files(request: Request, form: SampleForm) -> dict[str, StoredFile]:
+    """Keep the file that was chosen, as the fields of the process that it belongs to; nothing when none was."""
+    file = form.cleaned_data["file"]
+    if not file:
+        return {}
+    stored = store(request.company, file, name=file.name, by=request.user)
+    return {"sample": stored} | ({"default_file": stored} if form.cleaned_data["keep_as_default"] else {})
+
+
+def _fetched(request: Request, process: Process, spec: SourceSpec) -> dict[str, StoredFile]:
+    """Fetch a sample through the connection; when there is none to be had, say why."""
+    try:
+        return {"sample": preview.fetch_sample(process, spec, by=request.user)}
+    except WaybillError as error:
+        messages.error(request, error.sentence)
+        return {}
+
+
+def _guessed(kind: SourceKind, sample: StoredFile, form: SourceForm) -> dict[str, Any]:
+    """The options that fit a sample, but for those that a person has just typed."""
+    found = kind.guess(path_of(sample)) if kind.guess else {}
+    return {name: value for name, value in found.items() if option(name) not in form.changed_data}
+
+
+def _are_to_be_read(before: Plan, spec: SourceSpec, *, asked: bool) -> bool:
+    """Say whether the source is asked for its columns: where a person wants it, or where it is read in another way.
+
+    What a person typed of the columns stands: it is not read over unless that is asked for.
+    """
+    names = [column.name for column in spec.columns]
+    if asked or not names:
+        return True
+    is_typed = names != [column.name for column in before.source.columns]
+    is_other = (spec.kind, spec.options) != (before.source.kind, before.source.options)
+    return is_other and not is_typed
+
+
+def _saved(columns: BaseColumnForms, spec: SourceSpec, *, asked: bool) -> str:
+    """Say what came of the columns."""
+    known = len(spec.columns)
+    sentences = ["Saved to the draft."]
+    if asked and known:
+        is_known = "1 column is" if known == 1 else f"{known:,} columns are"
+        sentences.append(f"{is_known} known. Check their types and choose the key fields.")
+    names = {column.name for column in spec.columns}
+    if there := [f"{old} is {new} now" for old, new in columns.renamed.items() if new in names]:
+        sentences.append(f"{', '.join(there)}. What is mapped, grouped or matched by it follows; scripts do not.")
+    if gone := [item.cleaned_data["name"] for item in columns.kept if item.cleaned_data["name"] not in names]:
+        more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+        sentences.append(f"No longer there: {', '.join(gone[:5])}{more}.")
+    return " ".join(sentences)
 
 
 @require_POST
@@ -160,21 +213,6 @@ def keys_of(spec: SourceSpec) -> tuple[str, ...]:
     return (DOCUMENT,) if spec.options.get("shape") == "documents" else ()
 
 
-def _learn_columns(request: Request, process: Process, revision: int, spec: SourceSpec, **files: Any) -> HttpResponse:
-    for name, stored in files.items():
-        setattr(process, name, stored)
-    draft = process.drafted
-    columns = _columns_now(request, process, spec, draft.source.columns)
-    keys = tuple(key for key in draft.key_fields if key in {column.name for column in columns}) or keys_of(spec)
-    plan = replace(draft, source=replace(spec, columns=columns), key_fields=keys)
-    if not write_draft(request, process, plan, revision, **files):
-        messages.error(request, f"{who_saved(process)} meanwhile. Nothing was changed; try again on what is there now.")
-    elif columns:
-        known = "1 column is" if len(columns) == 1 else f"{len(columns):,} columns are"
-        messages.success(request, f"{known} known. Check their types and choose the key fields.")
-    return redirect("process-source", process.public_id)
-
-
 def _columns_now(request: Request, process: Process, spec: SourceSpec, known: Sequence[Column]) -> tuple[Column, ...]:
     """Read the columns of the source as it is declared now, keeping declared types; on a fault keep what is known."""
     kind = source_kinds()[spec.kind]
@@ -202,7 +240,7 @@ def _source_page(
     kind: SourceKind | None,
     *,
     form: SourceForm | None = None,
-    columns: "BaseFormSet[ColumnForm] | None" = None,
+    columns: BaseColumnForms | None = None,
     sample_form: SampleForm | None = None,
     watermark_form: WatermarkForm | None = None,
     status: int = 200,
@@ -213,8 +251,8 @@ def _source_page(
     if kind is not None:
         offered = connections_for(kind)
         form = form or SourceForm(kind=kind, connections=offered, spec=draft.source, initial=revision)
-        sample_form = sample_form or SampleForm(kind=kind, initial=revision)
-    columns = columns or column_forms(draft)
+        sample_form = sample_form or SampleForm(kind=kind, is_wanted=False)
+    columns = columns or column_forms(draft, spare=0 if kind and kind.from_parent else SPARE_COLUMNS)
     first = _first_values(process, draft) if kind and kind.key == draft.source.kind else {}
     context = frame(
         request,
@@ -226,21 +264,17 @@ def _source_page(
         saved_kind=draft.source.kind,
         form=form,
         columns=columns,
-        column_rows=[(item, first.get(_name_of(item), [])) for item in columns.forms],
+        column_rows=[(item, first.get(item.called, [])) for item in columns.forms],
+        known=len(draft.source.columns),
         sample_form=sample_form,
         watermark=Watermark.objects.select_related("moved_by", "set_by", "carried_from")
         .filter(process=process)
         .first(),
         watermark_form=watermark_form or WatermarkForm(spec=draft.source, auto_id="watermark-%s"),
-        from_connection=bool(kind and not kind.from_parent and (not kind.takes_file or draft.source.connection)),
+        reads=bool(kind and not kind.from_parent),
         **more,
     )
     return respond(request, "source", context, status)
-
-
-def _name_of(form: ColumnForm) -> str:
-    name: str = form["name"].value() or ""
-    return name
 
 
 def _first_values(process: Process, draft: Plan) -> dict[str, list[str]]:

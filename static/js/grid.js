@@ -2,7 +2,11 @@
 const isShown = (control) => control.offsetParent !== null && control.type !== "hidden";
 const controlsOf = (row) => [...row.querySelectorAll(".cell :is(input, select, textarea)")].filter(isShown);
 const rowsOf = (grid) => [...grid.querySelectorAll("tbody tr:not([hidden])")].filter((row) => row.querySelector(".cell"));
-const textOf = (control) => (control.tagName === "SELECT" ? (control.value && control.selectedOptions[0]?.text) || "" : control.value);
+// Where nothing is chosen, a list says what to choose; only the column type has a word of its own for that.
+const textOf = (control) => {
+  if (control.tagName !== "SELECT") return control.value;
+  return control.value || control.matches(".kind select") ? control.selectedOptions[0]?.text ?? "" : "";
+};
 const within = (at, end) => Math.max(0, Math.min(at, end - 1));
 
 // What is copied to and from Excel: rows by line, cells by tab; a cell with either of them, or with quotes, in quotes.
@@ -26,7 +30,10 @@ function fromExcel(text) {
 const choicesOf = new WeakMap();
 
 function choices(control) {
-  if (control.tagName === "SELECT") return new Map([...control.options].map(({ text, value }) => [value ? text.trim().toLowerCase() : "", value]));
+  if (control.tagName === "SELECT") {
+    const options = [...control.options].map(({ text, value }) => [text.trim().toLowerCase(), value]);
+    return new Map(options.some(([, value]) => value === "") ? [["", ""], ...options] : options);
+  }
   if (!control.list) return null;
   if (!choicesOf.has(control.list)) {
     const names = [...control.list.options].map(({ value }) => [value.trim().toLowerCase(), value]);
@@ -207,11 +214,25 @@ class Grid {
       for (const control of block.flat()) if (!this.put(control, rows[0][0], changes)) refused.push(rows[0][0]);
       return this.finish(changes, `${changes.length} pasted`, refused);
     }
-    const all = rowsOf(this.table);
     const start = block[0][0];
-    const [top, left] = [all.indexOf(start.closest("tr")), controlsOf(start.closest("tr")).indexOf(start)];
+    const [top, left] = [rowsOf(this.table).indexOf(start.closest("tr")), controlsOf(start.closest("tr")).indexOf(start)];
+    this.grow(top + rows.length - rowsOf(this.table).length);
+    const all = rowsOf(this.table);
     rows.forEach((texts, down) => this.putRow(all[top + down], left, texts, changes, refused));
     this.finish(changes, `${changes.length} pasted`, refused);
+  }
+
+  // A list that people add to takes as many rows as are pasted into it, up to the most that it is saved with.
+  grow(count) {
+    const blank = this.table.querySelector("template[data-row]");
+    const total = blank && this.table.closest("form").querySelector("[name$='-TOTAL_FORMS']");
+    const most = total && Number(total.form.querySelector("[name$='-MAX_NUM_FORMS']").value);
+    for (let left = count; blank && left > 0 && Number(total.value) < most; left--) {
+      const row = document.createElement("template");
+      row.innerHTML = blank.innerHTML.replaceAll(blank.dataset.row, total.value);
+      blank.before(row.content);
+      total.value = Number(total.value) + 1;
+    }
   }
 
   // A type decides which cells its row shows, so each is looked for once those before it are set.

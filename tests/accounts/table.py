@@ -124,7 +124,7 @@ def lookup(world: World, it: Furniture, client: Client) -> dict[str, Any]:
 
 
 def sample(world: World, it: Furniture, client: Client) -> dict[str, Any]:
-    return {"revision": it.process.revision, "file": SimpleUploadedFile("next.csv", CSV)}
+    return shown_answers(client, it.process, "source") | {"file": SimpleUploadedFile("next.csv", CSV)}
 
 
 def settings(world: World, it: Furniture, client: Client) -> dict[str, Any]:
@@ -338,7 +338,7 @@ TABLE: dict[str, Row] = {
         least="designer", methods=POST, args=changes_only, data=lambda world, it, client: {"value": f"2027{WORD}"}
     ),
     "process-watermark-reset": Row(least="designer", methods=POST, args=changes_only),
-    "process-read-columns": Row(least="designer", methods=POST, args=process, data=revision),
+    "process-read-columns": Row(least="designer", methods=POST, args=process, data=tab("source")),
     "process-target": Row(least="viewer", args=process),
     "process-target-save": Row(
         least="designer", methods=POST, args=process, data=tab("target", **{"lines-0-mode": "insert"})

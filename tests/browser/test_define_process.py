@@ -9,7 +9,7 @@ from django_scopes import scope
 from playwright.sync_api import Page, expect
 
 from accounts.models import Company, User
-from integrations.engine.plan import ColumnType
+from integrations.engine.plan import ColumnType, ValueType
 from integrations.models import Process
 from tests.web.defining import CSV, make_database, save, sql_connection, upload_sample
 
@@ -182,6 +182,50 @@ def test_the_grid_copies_pastes_fills_and_undoes_as_a_spreadsheet_does(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_list_that_people_add_to_takes_as_many_rows_as_are_pasted(
+    signed_in: Page, live_server: Any, company: Company, tmp_path: Path, settings: Any, client: Client
+) -> None:
+    page, process = signed_in, _mapped_process(client, company, tmp_path, settings)
+    with scope(company=company):
+        Process.objects.update(target_profile={})
+    page.goto(f"{live_server.url}/processes/{process.public_id}/integration/1/mapping/")
+    said = page.locator("[data-grid-says]")
+
+    # "Not mapped" is copied and pasted like any other column type.
+    amount = page.get_by_label("Column type of amount")
+    amount.focus()
+    page.evaluate(CLIPBOARD, ["paste", "Not mapped"])
+    expect(amount).to_have_value("")
+    assert page.evaluate(CLIPBOARD, ["copy", ""]) == "Not mapped"
+
+    rows = [f"field_{number}\tWhole number\tConstant\t{number}" for number in range(8)]
+    page.get_by_label("Name of the added field").first.focus()
+    page.evaluate(CLIPBOARD, ["paste", "\n".join(rows)])
+    expect(said).to_have_text("32 pasted.")
+    expect(page.locator("#sample-10")).to_have_text("7")
+    page.get_by_role("button", name="Save draft").click()
+    expect(page.get_by_text("Saved to the draft.")).to_be_visible()
+
+    # So does the list of the source's columns.
+    page.goto(f"{live_server.url}/processes/{process.public_id}/source/")
+    page.get_by_label("Name of the added column").first.focus()
+    page.evaluate(CLIPBOARD, ["paste", "\n".join(f"Extra {number}\tDecimal" for number in range(5))])
+    expect(said).to_have_text("10 pasted.")
+    page.get_by_role("button", name="Save draft").click()
+    expect(page.get_by_text("8 known")).to_be_visible()
+
+    with scope(company=company):
+        plan = Process.objects.get(pk=process.pk).drafted
+    (line,) = plan.lines
+    assert {item.target: (item.type, item.value) for item in line.fields if item.target.startswith("field_")} == {
+        f"field_{number}": (ValueType.INTEGER, str(number)) for number in range(8)
+    }
+    assert [(column.name, column.type) for column in plan.source.columns[3:]] == [
+        (f"Extra {number}", ValueType.DECIMAL) for number in range(5)
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_calculation_of_the_grid_is_a_code_box_while_it_is_edited(
     signed_in: Page, live_server: Any, company: Company, tmp_path: Path, settings: Any, client: Client
 ) -> None:
@@ -252,6 +296,13 @@ def test_a_connection_asks_for_what_its_system_needs_and_its_test_comes_into_vie
     expect(page.get_by_label("Host")).to_be_visible()
     expect(page.get_by_role("textbox", name="File")).to_be_hidden()
 
+    # What is typed is tested, and stays where it is.
+    page.get_by_label("System").select_option("sqlite")
+    page.get_by_role("textbox", name="File").fill(str(tmp_path / "gone.db"))
+    page.get_by_role("button", name="Test").click()
+    expect(page.locator("#tested")).to_contain_text("gone.db")
+    expect(page.get_by_role("textbox", name="File")).to_have_value(str(tmp_path / "gone.db"))
+    page.get_by_role("textbox", name="File").fill(crm.settings["path"])
     page.get_by_role("button", name="Test").click()
     expect(page.get_by_text("The database answers")).not_to_have_count(0)
     expect(page.get_by_role("button", name="Create the delivery marker table")).to_be_in_viewport()

@@ -57,12 +57,15 @@ def answers_of(forms: Iterable[Form | BaseFormSet]) -> dict[str, Any]:
     return answers
 
 
-def upload_sample(client: Client, process: Process, content: bytes = CSV, name: str = "customers.csv") -> Any:
-    return client.post(
-        reverse("process-sample", args=[process.public_id]),
-        {"revision": process.revision, "file": SimpleUploadedFile(name, content)},
-        follow=True,
-    )
+def upload_sample(
+    client: Client, process: Process, content: bytes = CSV, name: str = "customers.csv", **changes: Any
+) -> Any:
+    """Post the Source tab as it stands on the screen with a sample file, some answers changed."""
+    file = SimpleUploadedFile(name, content)
+    answers = shown_answers(client, process, "source") | {"file": file} | changes
+    response = client.post(reverse("process-sample", args=[process.public_id]), answers, follow=True)
+    process.refresh_from_db()
+    return response
 
 
 def shown_answers(client: Client, process: Process, tab: str, *, line: int | None = None) -> dict[str, Any]:
