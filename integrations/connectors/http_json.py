@@ -25,7 +25,7 @@ from integrations.connectors.spec import (
     SourceKind,
     Tested,
 )
-from integrations.egress.http import Answer, HttpDoor, Outgoing, Patience, Unanswered
+from integrations.egress.http import Answer, HttpDoor, Outgoing, Patience, Unanswered, says_nothing_of_before
 from integrations.engine.batch import Bucket, Delivery, MappedBatch, Problem
 from integrations.engine.errors import DefinitionError, TransientError, WaybillError, Where
 from integrations.engine.plan import Line, WriteMode
@@ -57,6 +57,8 @@ class HttpJsonDestination:
             patience=Patience(repeat_unanswered=self.repeat_safe),
         )
         self._credentials = http_auth.Credentials(context.opened, self._door)
+        self._retries = context.retries
+        self._wait_to_retry = context.wait_to_retry
 
     def enter(self, ticket: Ticket) -> Settled | None:
         return None
@@ -94,6 +96,7 @@ class HttpJsonDestination:
                 results = self._credentials.send_all(requests)
             if number == 0 and results and all(isinstance(r, Unanswered) and not r.sent for r in results):
                 raise _none_left(results)
+            self._send_again(requests, results)
             for (owner, _), result in zip(going, results, strict=True):
                 bucket, problem = verdict(result)
                 count[bucket] += 1
@@ -115,6 +118,18 @@ class HttpJsonDestination:
 
     def close(self) -> None:
         self._door.close()
+
+    def _send_again(self, requests: Sequence[Outgoing], results: list[Answer | Unanswered]) -> None:
+        """Send what was not taken for a reason that passes as often as the process says, and put each new result in
+        the place of the one before."""
+        for retry in range(1, self._retries + 1):
+            places = [place for place, result in enumerate(results) if passes(result, repeat_safe=self.repeat_safe)]
+            if not places or not self._wait_to_retry(len(places), retry):
+                return
+            later = self._credentials.send_all([requests[place] for place in places])
+            for place, result in zip(places, later, strict=True):
+                if not (verdict(results[place])[0] is Bucket.UNKNOWN and says_nothing_of_before(result)):
+                    results[place] = result
 
     def _request(self, number: int, record: Sequence[Any], key: str) -> Outgoing:
         line = self._lines[number]
@@ -147,6 +162,17 @@ def verdict(result: Answer | Unanswered) -> tuple[Bucket, Problem | None]:
         where=Where(stage="deliver"),
         answer=said,
     )
+
+
+def passes(result: Answer | Unanswered, *, repeat_safe: bool) -> bool:
+    """Say whether the same request may be answered better later, and changes nothing twice. Pure.
+
+    425, 429 and 503 say that it was not taken (RFC 8470, 6585, 9110), 408 that it did not come whole.
+    """
+    if isinstance(result, Unanswered):
+        reaches_nothing = result.error is not None and not isinstance(result.error, TransientError)
+        return not reaches_nothing and (repeat_safe or not result.sent)
+    return result.status in (408, 425, 429, 503) or (repeat_safe and result.status in (500, 502, 504))
 
 
 def base_url(opened: Opened) -> str:

@@ -208,6 +208,8 @@ class DestinationContext:
 
     `is_over` says whether the run should end: one that sends for long then answers for what it has sent so far.
     `concurrency` is how many documents may be under way at once; 0 leaves that to the connection.
+    `retries` is how often what was not taken for a reason that passes is sent again. Before each, `wait_to_retry` is given
+    how many records those are and which retry it is; it returns False when the run should end instead.
     """
 
     spec: DestinationSpec
@@ -215,6 +217,8 @@ class DestinationContext:
     opened: Opened
     is_over: Callable[[], bool] = lambda: False
     concurrency: int = 0
+    retries: int = 0
+    wait_to_retry: Callable[[int, int], bool] = lambda records, retry: False
     workspace: Workspace | None = None
 
 

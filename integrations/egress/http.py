@@ -84,6 +84,11 @@ class Patience:
         return None if wanted > self.longest else wanted
 
 
+def says_nothing_of_before(result: Answer | Unanswered) -> bool:
+    """Say whether a result leaves open what became of an earlier attempt that was not answered."""
+    return not result.sent if isinstance(result, Unanswered) else result.status in SAYS_NOTHING_OF_BEFORE
+
+
 class HttpDoor:
     """Sends requests from one event loop in a thread of its own. Close it when the run ends."""
 
@@ -203,7 +208,7 @@ class HttpDoor:
             return result
 
         result: Answer | Unanswered = await attempts(once)
-        if left is not None and isinstance(result, Answer) and result.status in SAYS_NOTHING_OF_BEFORE:
+        if left is not None and says_nothing_of_before(result):
             return left
         return result
 

@@ -481,20 +481,33 @@ class _Execution:
             raise
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask the destination; what it cannot take now is offered again, a bounded number of times."""
-        for attempt in range(1, ATTEMPTS):
+        """Ask the destination; what it cannot take now is offered again, a bounded number of times: soon, and then as
+        often and as late as the options say."""
+        options = self._plan.options
+        attempts = ATTEMPTS + options.retry_times
+        for attempt in range(1, attempts):
             try:
                 return ask()
             except TransientError as error:
-                self._journal.log("warning", f"Attempt {attempt} of {ATTEMPTS}: {error.sentence}", stage="deliver")
-                self._pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+                self._journal.log("warning", f"Attempt {attempt} of {attempts}: {error.sentence}", stage="deliver")
+                if attempt < ATTEMPTS:
+                    self._pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+                else:
+                    self._wait_to_retry(options.retry_seconds)
         try:
             return ask()
         except TransientError as error:
             raise TransientError(
-                f"{error.sentence} It was tried {ATTEMPTS} times. Run again when the destination is back.",
+                f"{error.sentence} It was tried {attempts} times. Run again when the destination is back.",
                 code=error.code,
             ) from error
+
+    def _wait_to_retry(self, seconds: float) -> None:
+        self._journal.waiting(True)
+        try:
+            self._pause(seconds)
+        finally:
+            self._journal.waiting(False)
 
     def _pause(self, seconds: float) -> None:
         """Wait, but not longer than a person who cancels would."""

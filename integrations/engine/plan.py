@@ -552,6 +552,8 @@ MOST: Mapping[str, int] = {
     "stop_after": 10_000_000,
     "stop_after_percent": 100,
     "concurrency": 100,
+    "retry_times": 20,
+    "retry_seconds": 3_600,
     "keep_days": 3_650,
 }
 """The most that each limit of `Options` may be."""
@@ -564,7 +566,8 @@ class Options:
     `tasks_without_data`: the tasks behind everything follow a source without a row, too. `time_limit` is in minutes
     from the start of the run. `stop_after` counts documents that failed, `stop_after_percent` is of all documents of
     the source. `concurrency` is how many documents may be under way to the destination at once; 0 leaves it to the
-    connection. `keep_days` is how long a run that has ended is kept; 0 keeps it for ever.
+    connection. What was not taken for a reason that passes is sent again `retry_times` times, `retry_seconds` apart, while
+    the run waits. `keep_days` is how long a run that has ended is kept; 0 keeps it for ever.
     """
 
     separator: str = "|"
@@ -577,6 +580,8 @@ class Options:
     stop_after: int = 0
     stop_after_percent: int = 0
     concurrency: int = 0
+    retry_times: int = 0
+    retry_seconds: int = 60
     keep_days: int = 0
 
 

@@ -217,6 +217,9 @@ class Journal(Protocol):
     def stop(self) -> Stop | None:
         """Say whether the run should end at this segment, and why."""
 
+    def waiting(self, waits: bool) -> None:
+        """Tell that the run waits to send again what was not taken, or no longer does."""
+
     def overdue(self) -> str:
         """Say that the run took longer than it may; "" while it is in time."""
 

@@ -30,6 +30,8 @@ OPTIONS = {
     "repeated_keys": "what becomes of a key that comes twice",
     "when_busy": "what happens when busy",
     "concurrency": "how many documents go at once",
+    "retry_times": "how often what was not taken is sent again",
+    "retry_seconds": "how long a run waits before it sends again",
     "time_limit": "the time limit",
     "stop_after": "after how many failed documents a run stops",
     "stop_after_percent": "after how many percent failed a run stops",

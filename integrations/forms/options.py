@@ -78,6 +78,13 @@ class OptionsForm(PlainForm):
         help_text="How many requests may be under way to a web service, where the order of documents does not matter. "
         "Blank: as many as the connection says.",
     )
+    retry_times = Limit(
+        label="Send again, times",
+        most=MOST["retry_times"],
+        help_text="A document that the destination was too busy or too far away to take is sent again, while the run "
+        "waits. What it refused, and what may have arrived, is not.",
+    )
+    retry_seconds = Limit(label="Seconds before each", most=MOST["retry_seconds"])
     time_limit = Limit(
         label="Time limit in minutes",
         most=MOST["time_limit"],
@@ -99,6 +106,12 @@ class OptionsForm(PlainForm):
         most=MOST["keep_days"],
         help_text="A run that ended longer ago is deleted, with its ledger and its files. Blank: kept for ever.",
     )
+
+    def clean_retry_seconds(self) -> int:
+        seconds = int(self.cleaned_data["retry_seconds"])
+        if self.cleaned_data.get("retry_times") and not seconds:
+            raise forms.ValidationError("Enter how many seconds a run waits before it sends again.")
+        return seconds
 
     def options(self) -> Options:
         given = dict(self.cleaned_data)

@@ -58,6 +58,7 @@ class Waiting(models.TextChoices):
 
     LOCK = "lock", "waiting for an earlier run of this integration"
     CHILD = "child", "waiting for a child run"
+    RETRY = "retry", "waiting to send again what was not taken"
 
 
 OPEN = (RunStatus.QUEUED, RunStatus.IN_PROGRESS)

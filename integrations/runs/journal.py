@@ -37,7 +37,7 @@ from integrations.models import (
     StoredFile,
     TaskDeed,
 )
-from integrations.models.run import BUCKETS
+from integrations.models.run import BUCKETS, Waiting
 from integrations.runs.claims import PATIENCE, others_wait
 from integrations.runs.drain import is_draining
 from integrations.runs.key_filter import make_filter
@@ -179,6 +179,9 @@ class RunJournal:
             failpoint("journal.in_settle")
         failpoint("journal.settled")
         self._first_settled_at = self._first_settled_at or time.monotonic()
+
+    def waiting(self, waits: bool) -> None:
+        self.note(waiting_for=Waiting.RETRY if waits else "")
 
     def log(self, level: str, message: str, *, stage: str = "", document: str = "") -> None:
         """Keep a line of the run's log. It is written with the next thing that is, so that lines cost no commits."""

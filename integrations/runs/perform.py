@@ -55,6 +55,7 @@ from integrations.runs.numbers import open_numbers
 from integrations.runs.outputs import RunWorkspace, clear
 from integrations.runs.pin import SourceInTime, open_pinned
 from integrations.runs.redaction import Redactor
+from integrations.runs.retries import Retries
 from integrations.runs.secure_values import Opening
 from integrations.runs.systems import DestinationInTime, LookupsInTime
 from integrations.runs.tasks import RunTasks
@@ -321,31 +322,42 @@ def _open_destination(
 ) -> Destination:
     """Open the destination, which gets secure values where it may hold them."""
     kind = destination_kind(plan.destination.kind)
-    destination = _patiently_opened(kind, context, journal, look_up)
+    destination = _patiently_opened(plan, kind, context, journal, look_up)
     return Opening(destination, variables) if variables.hold_secure_values and kind.takes_secrets else destination
 
 
 def _patiently_opened(
-    kind: DestinationKind, context: Callable[[], DestinationContext], journal: RunJournal, look_up: Callable[[], None]
+    plan: Plan,
+    kind: DestinationKind,
+    context: Callable[[], DestinationContext],
+    journal: RunJournal,
+    look_up: Callable[[], None],
 ) -> Destination:
     """A destination that does not answer is asked again, as it would be during the delivery."""
-    for attempt in range(1, ATTEMPTS):
+    attempts = ATTEMPTS + plan.options.retry_times
+    for attempt in range(1, attempts):
         try:
             return kind.open(context())
         except TransientError as fault:
-            journal.log("warning", f"Attempt {attempt} of {ATTEMPTS}: {fault.sentence}")
-            wait_for_drain(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            journal.log("warning", f"Attempt {attempt} of {attempts}: {fault.sentence}")
+            if attempt < ATTEMPTS:
+                wait_for_drain(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            else:
+                Retries(plan.options, journal).pause()
             look_up()
     return kind.open(context())
 
 
 def _context(plan: Plan, journal: RunJournal, workspace: RunWorkspace) -> DestinationContext:
+    retries = Retries(plan.options, journal)
     return DestinationContext(
         spec=plan.destination,
         lines=plan.lines,
         opened=opened_for(plan.destination),
-        is_over=lambda: journal.told_to_stop() is not None or bool(journal.overdue()),
+        is_over=retries.is_over,
         concurrency=plan.options.concurrency,
+        retries=plan.options.retry_times,
+        wait_to_retry=retries.wait,
         workspace=workspace,
     )
 

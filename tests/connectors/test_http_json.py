@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,9 +14,11 @@ import pytest
 from integrations.connectors import http_json
 from integrations.connectors.registry import destination_kind
 from integrations.connectors.spec import DestinationContext, Opened
+from integrations.egress.http import Answer, Unanswered
 from integrations.engine.batch import Bucket, LineRecords
-from integrations.engine.errors import DefinitionError, TransientError
+from integrations.engine.errors import DefinitionError, TransientError, WaybillError
 from integrations.engine.plan import DestinationSpec, FieldMap, Line
+from integrations.engine.ports import Destination
 from integrations.engine.secret import Secret
 from tests.connectors.contract import LINE, Contract, batch_of, deliver, open_destination, ticket
 from tests.servers import Together, free_port
@@ -30,6 +32,8 @@ class Server:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, dict[str, str], dict[str, Any]]] = []
         self.busy = 0
+        self.refuse_busily: dict[str, int] = {}
+        """How often the record of a number is answered 503 before it is taken."""
         self.drops = 0
         self.takes_seconds = 0.0
         self.settings: dict[str, Any] = {}
@@ -45,8 +49,7 @@ class Server:
                     world.together.visit()
                 body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
                 with world._lock:
-                    if world.busy:
-                        world.busy -= 1
+                    if world.is_busy(body):
                         return self._say(503, "busy", {"Retry-After": "0"})
                     world.requests.append((self.command, self.path, dict(self.headers), body))
                 time.sleep(world.takes_seconds)
@@ -75,6 +78,16 @@ class Server:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1/"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
+
+    def is_busy(self, body: dict[str, Any]) -> bool:
+        left = self.refuse_busily.get(number := body.get("number", ""), 0)
+        if left:
+            self.refuse_busily[number] = left - 1
+        elif self.busy:
+            self.busy -= 1
+        else:
+            return False
+        return True
 
     def drops_this(self) -> bool:
         with self._lock:
@@ -174,6 +187,74 @@ def test_a_busy_service_is_asked_again(world: Server) -> None:
     delivery = deliver(destination, ("1", "a"))
     destination.close()
     assert delivery.buckets == [Bucket.CREATED]
+
+
+def unanswered(*, sent: bool, error: WaybillError | None = None) -> Unanswered:
+    return Unanswered(sent=sent, sentence="No answer.", error=error)
+
+
+@pytest.mark.parametrize(
+    ("result", "in_any_case", "where_a_key_is_honoured"),
+    [
+        *((Answer(status=status, headers={}, body=b""), True, True) for status in (408, 425, 429, 503)),
+        *((Answer(status=status, headers={}, body=b""), False, True) for status in (500, 502, 504)),
+        *(
+            (Answer(status=status, headers={}, body=b""), False, False)
+            for status in (200, 201, 400, 404, 409, 422, 501)
+        ),
+        (unanswered(sent=False), True, True),
+        (unanswered(sent=False, error=TransientError("Away.")), True, True),
+        (unanswered(sent=False, error=DefinitionError("Forbidden.")), False, False),
+        (unanswered(sent=True), False, True),
+    ],
+)
+def test_what_may_be_answered_better_later(
+    result: Answer | Unanswered, in_any_case: bool, where_a_key_is_honoured: bool
+) -> None:
+    assert http_json.passes(result, repeat_safe=False) is in_any_case
+    assert http_json.passes(result, repeat_safe=True) is where_a_key_is_honoured
+
+
+def test_only_what_was_not_taken_is_sent_again_under_its_key_as_often_as_the_process_says(world: Server) -> None:
+    waits: list[tuple[int, int]] = []
+
+    def wait(records: int, retry: int) -> bool:
+        waits.append((records, retry))
+        return True
+
+    world.refuse_busily = {"2": 4 + 1, "3": 4 * 99}
+    destination = open_retrying(world, retries=2, wait=wait)
+    delivery = deliver(destination, ("1", "a"), ("2", "b"), ("3", "c"), ("4", None))
+    destination.close()
+
+    assert delivery.buckets == [Bucket.CREATED, Bucket.CREATED, Bucket.FAILED, Bucket.FAILED]
+    assert (delivery.problems[2].code, delivery.problems[3].code) == ("http.503", "http.422")
+    assert waits == [(2, 1), (1, 2)]
+    assert sorted((body["number"], headers["Idempotency-Key"]) for _, _, headers, body in world.requests) == [
+        ("1", "token-1-0-0"),
+        ("2", "token-2-0-0"),
+        ("4", "token-4-0-0"),
+    ]
+
+
+def test_nothing_is_sent_again_once_the_run_should_end(world: Server) -> None:
+    world.refuse_busily = {"2": 4}
+    destination = open_retrying(world, retries=5, wait=lambda records, retry: False)
+    delivery = deliver(destination, ("1", "a"), ("2", "b"))
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED, Bucket.FAILED]
+
+
+def open_retrying(world: Server, *, retries: int, wait: Callable[[int, int], bool]) -> Destination:
+    return destination_kind(world.kind).open(
+        DestinationContext(
+            spec=DestinationSpec(kind=world.kind, connection="c"),
+            lines=(LINE,),
+            opened=world.opened(),
+            retries=retries,
+            wait_to_retry=wait,
+        )
+    )
 
 
 def test_the_bound_on_requests_at_once_is_kept(world: Server) -> None:

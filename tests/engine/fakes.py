@@ -153,6 +153,7 @@ class Ledger:
         self.segments: list[Segment] = []
         self.stages: list[str] = []
         self.lines: list[str] = []
+        self.waits: list[bool] = []
         self.rows = self.documents = 0
         self.dropped = 0
         self.intent: int | None = None
@@ -197,6 +198,9 @@ class Ledger:
 
     def stop(self) -> Stop | None:
         return self.stop_at.get(len(self.segments))
+
+    def waiting(self, waits: bool) -> None:
+        self.waits.append(waits)
 
     def overdue(self) -> str:
         late = self.overdue_at is not None and len(self.segments) >= self.overdue_at

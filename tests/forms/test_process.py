@@ -145,6 +145,8 @@ def test_every_option_comes_back_from_the_form_as_it_was() -> None:
         stop_after=100,
         stop_after_percent=5,
         concurrency=4,
+        retry_times=3,
+        retry_seconds=20,
         keep_days=400,
     )
     form = OptionsForm(initial_of(options) | {"revision": 0})
