@@ -1,11 +1,12 @@
 """What the engine computed of a sample, as the Preview page and the mapping grid show it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from integrations.engine.batch import Problem
 from integrations.engine.errors import WaybillError
-from integrations.engine.plan import Line, Plan
+from integrations.engine.plan import ColumnType, FieldMap, Line, Plan
 from integrations.engine.preview import Preview, PreviewDocument
 from integrations.models import Process
 from integrations.runs.preview import line_preview
@@ -29,6 +30,7 @@ class LineSample:
     documents: int = 0
     key: str = ""
     verdict: str = ""
+    """Why the document would fail, where that belongs to none of the cells."""
     cells: Mapping[str, Cell] = field(default_factory=dict)
     reason: str = ""
 
@@ -69,30 +71,67 @@ class ShownLine:
         return sum(record.is_sent for record in self.records)
 
 
+MOST_FAULTS = 5
+"""So many failing calculations are told at once; each has the others computed anew."""
+NOT_COMPUTED = Cell(words="not computed")
 OF_THE_PARENT = Cell(words="of the parent’s document")
 """No preview has a parent."""
 
 
 def line_sample(process: Process, plan: Plan, line: int, number: int) -> LineSample:
-    """Compute what line `line` (from 1) would send of document `number` (from 1) of the sample."""
+    """Compute what line `line` (from 1) would send of document `number` (from 1) of the sample.
+
+    A calculation that fails is told at its row, and the others are computed without it.
+    """
+    failed: dict[str, Cell] = {}
+    while True:
+        sample, fault = _line_sample(process, plan, line, number)
+        if not fault or len(failed) == MOST_FAULTS:
+            return replace(sample, cells={**sample.cells, **failed})
+        failed[fault] = sample.cells[fault]
+        mapped = plan.lines[line - 1]
+        without = replace(mapped, fields=tuple(item for item in mapped.fields if item.target != fault))
+        plan = replace(plan, lines=(*plan.lines[: line - 1], without, *plan.lines[line:]))
+
+
+def _line_sample(process: Process, plan: Plan, line: int, number: int) -> tuple[LineSample, str]:
+    """Give the sample, and the name of the calculation that kept the rest from being computed, if one did."""
     if not plan.source.columns:
-        return LineSample(reason="The live sample appears once the source has a sample file.")
+        return LineSample(reason="The live sample appears once the source has a sample file."), ""
     try:
         seen = line_preview(process, plan, line, number)
     except WaybillError as error:
-        return LineSample(reason=error.sentence)
+        return LineSample(reason=error.sentence), ""
     if not seen.documents:
-        return LineSample(reason="The sample holds no row.")
+        return LineSample(reason="The sample holds no row."), ""
     number = max(1, min(number, seen.total))
     document = next(item for item in seen.documents if item.number == number)
-    problem = document.problem.sentence if document.problem else ""
     records = document.lines[min(line, len(document.lines)) - 1] if document.lines else []
     values: Mapping[str, Any] = records[0].values if records else {}
-    cells = {
-        item.target: OF_THE_PARENT if item.needs_a_parent else _cell(values.get(item.target), problem)
-        for item in plan.lines[line - 1].fields
-    }
-    return LineSample(number=number, documents=seen.total, key=document.key, cells=cells)
+    fields = plan.lines[line - 1].fields
+    sample = LineSample(number=number, documents=seen.total, key=document.key)
+    if document.problem is None:
+        return replace(sample, cells={item.target: _cell(item, values) for item in fields}), ""
+    cells = {item.target: _cell(item, values) if item.target in values else NOT_COMPUTED for item in fields}
+    guilty = _at_fault(document.problem, fields, values)
+    if guilty is None:
+        return replace(sample, cells=cells, verdict=f"would fail: {document.problem.sentence}"), ""
+    cells[guilty.target] = Cell(problem=_failing(document))
+    is_script = guilty.column_type is ColumnType.CALCULATION and not values
+    return replace(sample, cells=cells), guilty.target if is_script else ""
+
+
+def _at_fault(problem: Problem, fields: Sequence[FieldMap], values: Mapping[str, Any]) -> FieldMap | None:
+    """Give the field that a problem is about: it is named, or reads the column that is, and has no value."""
+    empty = [item for item in fields if values.get(item.target) is None]
+    named = [item for item in empty if problem.where.column == item.target]
+    reading = [item for item in empty if problem.where.column in item.columns]
+    return next(iter([*named, *reading]), None)
+
+
+def _failing(document: PreviewDocument) -> str:
+    called = f"Document {document.key}" if document.key else f"Document {document.number}"
+    return f"{called} would fail: {document.problem.sentence if document.problem else ''}"
 
 
 def additional_sample(process: Process, plan: Plan, number: int) -> LineSample:
@@ -107,20 +146,25 @@ def additional_sample(process: Process, plan: Plan, number: int) -> LineSample:
         return LineSample(reason="The sample holds no row.")
     number = max(1, min(number, len(seen.documents)))
     document = seen.documents[number - 1]
-    problem = document.problem.sentence if document.problem else ""
-    values = document.full_rows[0][len(seen.columns) - len(plan.additional) :]
-    cells = {
-        item.target: Cell(text=value, words="" if value else "blank", problem="" if value else problem)
-        for item, value in zip(plan.additional, values, strict=False)
-    }
-    return LineSample(number=number, documents=len(seen.documents), key=document.key, cells=cells)
+    values = dict(
+        zip(plan.additional_names, document.full_rows[0][len(seen.columns) - len(plan.additional) :], strict=False)
+    )
+    cells = {name: Cell(text=value, words="" if value else "blank") for name, value in values.items()}
+    sample = LineSample(number=number, documents=len(seen.documents), key=document.key, cells=cells)
+    if document.problem is None:
+        return sample
+    guilty = _at_fault(document.problem, plan.additional, {name: value or None for name, value in values.items()})
+    if guilty is None:
+        return replace(sample, verdict=f"would fail: {document.problem.sentence}")
+    return replace(sample, cells=cells | {guilty.target: Cell(problem=_failing(document))})
 
 
-def _cell(value: Any, problem: str = "") -> Cell:
-    if value is None:
-        return Cell(words="no value", problem=problem)
-    text = str(value)
-    return Cell(text=text, words="" if text else "blank")
+def _cell(item: FieldMap, values: Mapping[str, Any]) -> Cell:
+    if item.needs_a_parent:
+        return OF_THE_PARENT
+    value = values.get(item.target)
+    text = "" if value is None else str(value)
+    return Cell(text=text, words="" if text else "no value" if value is None else "blank")
 
 
 def sampled_documents(process: Process) -> list[tuple[int, str]]:

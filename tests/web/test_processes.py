@@ -255,7 +255,10 @@ def test_a_global_variable_is_mapped_with_the_value_that_a_run_would_begin_with(
 @pytest.mark.parametrize(
     ("answers", "shown"),
     [
-        ({}, "“Köhler & Söhne” in Name of row 1 is not in the translation table Short names."),
+        (
+            {},
+            "Document 00123 would fail: “Köhler & Söhne” in Name of row 1 is not in the translation table Short names.",
+        ),
         ({"no_match": "keep"}, "Köhler & Söhne"),
         ({"no_match": "default", "default": "none"}, "none"),
     ],
@@ -300,6 +303,57 @@ def test_the_live_sample_answers_for_what_is_typed_and_saves_nothing(client: Cli
 
     assert "typed just now" in response.content.decode()
     assert draft(with_line).lines[0].fields == ()
+
+
+def cells_of_sample(client: Client, process: Process, **typed: tuple[str, str]) -> tuple[dict[str, str], Any]:
+    """Give what the live sample says of each field, with some answers (column type, value) typed; and the sample."""
+    args = [process.public_id, 1]
+    shown = client.get(reverse("process-mapping", args=args)).context
+    answers = answers_of([shown["form"], shown["grid"]])
+    for at, row in enumerate(shown["rows"]):
+        if typed_here := typed.get(row["shown"]["target"]):
+            kind, value = typed_here
+            cell = {"calculation": "script", "source_column": "column"}[kind]
+            answers |= {f"fields-{at}-column_type": kind, f"fields-{at}-{cell}": value}
+    context = client.post(reverse("process-mapping-sample", args=args), answers).context
+    told = {row["shown"]["target"]: row["sample"] for row in context["rows"] if row["sample"]}
+    return {name: cell.problem or cell.text or cell.words for name, cell in told.items()}, context["sample"]
+
+
+def test_a_calculation_that_fails_is_told_once_at_its_row(client: Client, with_line: Process) -> None:
+    save(client, with_line, "mapping", line=1, do="match")
+
+    cells, sample = cells_of_sample(
+        client,
+        with_line,
+        note=("calculation", "return this._Name.nothing.more;"),
+        amount=("calculation", "throw new Error('no amount');"),
+    )
+
+    assert (cells["customer_number"], cells["name"]) == ("00123", "Köhler & Söhne")
+    assert cells["note"].startswith("Document 00123 would fail: ") and "note" in cells["note"]
+    assert cells["amount"].startswith("Document 00123 would fail: ") and "no amount" in cells["amount"]
+    assert sample.verdict == ""
+
+
+def test_a_value_that_fits_no_field_is_told_once_at_its_row(client: Client, with_line: Process) -> None:
+    save(client, with_line, "mapping", line=1, do="match")
+
+    cells, sample = cells_of_sample(client, with_line, amount=("source_column", "Name"))
+
+    assert (cells["customer_number"], cells["name"]) == ("00123", "Köhler & Söhne")
+    assert cells["amount"].startswith("Document 00123 would fail: ")
+    assert sample.verdict == ""
+
+
+def test_a_restriction_that_fails_is_told_once_above_the_rows(client: Client, with_line: Process) -> None:
+    save(client, with_line, "mapping", line=1, do="match")
+    save(client, with_line, "restriction", line=1, script="throw new Error('not today'); return true;")
+
+    cells, sample = cells_of_sample(client, with_line)
+
+    assert set(cells.values()) == {"not computed"}
+    assert sample.verdict.startswith("would fail: ") and "not today" in sample.verdict
 
 
 def test_a_calculation_with_a_fault_is_not_saved_and_stays_on_the_screen(client: Client, with_line: Process) -> None:
@@ -613,7 +667,7 @@ def test_a_viewer_sees_every_tab_and_saves_none(client: Client, vera: User, with
     for name in ("process", "process-source", "process-target", "process-options", "process-versions"):
         page = client.get(reverse(name, args=[key]))
         assert page.status_code == 200
-        assert "Save draft" not in page.content.decode()
+        assert "Save<span" not in page.content.decode()
     for name in ("process-grouping", "process-mapping", "process-restriction"):
         assert client.get(reverse(name, args=[key, 1])).status_code == 200
     assert client.post(reverse("process-options-save", args=[key])).status_code == 403
