@@ -514,6 +514,7 @@ class PromptType(StrEnum):
 class Prompt:
     """A variable is asked for when the process runs. `label` is what people read, or the variable's name.
 
+    `place` is where it stands in the panel, where required ones come first; None is behind those that have one.
     `default` is the answer where nobody gives one. `minimum` and `maximum` limit numbers and dates, `length` and
     `pattern` (`engine.prompts.SIGNS`) limit text.
     """
@@ -528,6 +529,7 @@ class Prompt:
     maximum: str = ""
     length: int | None = None
     pattern: str = ""
+    place: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -671,6 +673,16 @@ class Plan:
     @property
     def active_tasks(self) -> tuple[Task, ...]:
         return tuple(task for task in self.tasks if task.enabled)
+
+    @property
+    def asked(self) -> tuple[Variable, ...]:
+        """The variables that are asked for, as they stand in the panel: required ones first, then by their places."""
+
+        def order(item: Variable) -> tuple[bool, bool, int]:
+            prompt = item.prompt or Prompt()
+            return not prompt.required, prompt.place is None, prompt.place or 0
+
+        return tuple(sorted((item for item in self.variables if item.prompt), key=order))
 
     def tasks_at(self, stage: Stage) -> tuple[Task, ...]:
         """The enabled tasks of a stage, in their order."""

@@ -40,7 +40,7 @@ class RangeField(forms.Field):
 
 
 class ParametersForm(PlainForm):
-    """One field for each prompt of a plan, required ones first.
+    """One field for each prompt of a plan, in the order in which they are asked for.
 
     `last` is what the run before was given: the form begins with it. A secure answer is typed in and never shown: an
     empty one keeps that of the run before, or the one that was sealed while something else was asked.
@@ -50,7 +50,7 @@ class ParametersForm(PlainForm):
         self, data: Any, plan: Plan, *, vault: Vault, secure: frozenset[str], last: Mapping[str, Any] | None = None
     ) -> None:
         self._vault, self._secure, self._last = vault, secure, last or {}
-        self._asked = {item.name: item for item in _in_order(plan)}
+        self._asked = {item.name: item for item in plan.asked}
         super().__init__(data, prefix=PREFIX)
         for name, item in self._asked.items():
             self.fields[name] = self._field(item)
@@ -120,11 +120,6 @@ class ParametersForm(PlainForm):
         if item.name in self._secure and is_handle(self._last.get(item.name)):
             return f"{prompt.help} Empty keeps what the last run was given.".strip()
         return prompt.help
-
-
-def _in_order(plan: Plan) -> list[Variable]:
-    asked = [item for item in plan.variables if item.prompt is not None]
-    return sorted(asked, key=lambda item: not (item.prompt and item.prompt.required))
 
 
 def _field(prompt: Prompt, common: dict[str, Any], *, secure: bool) -> forms.Field:

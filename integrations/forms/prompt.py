@@ -19,7 +19,7 @@ TYPES = [
     (PromptType.CHOICE.value, "One of a list"),
     (PromptType.CHOICES.value, "Several of a list"),
 ]
-NAMES = ("label", "help", "type", "default", "required", "minimum", "maximum", "length", "pattern")
+NAMES = ("label", "help", "type", "default", "required", "minimum", "maximum", "length", "pattern", "place")
 
 
 class PromptForm(PlainForm):
@@ -35,6 +35,13 @@ class PromptForm(PlainForm):
     help = forms.CharField(required=False, max_length=400, label="Help", help_text="A sentence below the field.")
     type = forms.ChoiceField(choices=TYPES, label="Type")
     required = forms.BooleanField(required=False, label="Required")
+    place = WholeNumber(
+        required=False,
+        min_value=1,
+        max_value=1000,
+        label="Place",
+        help_text="Where it stands in the panel, where required ones come first. Empty: behind those that have a place.",
+    )
     default = forms.CharField(
         required=False,
         max_length=4000,

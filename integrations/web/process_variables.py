@@ -55,7 +55,14 @@ class Row:
         if said is None:
             return ""
         kind = "Secure text" if self.applies.secure else dict(TYPES)[said.type.value]
-        return f"{kind}, required" if said.required else kind
+        words = [f"“{said.label}”" if said.label else "", kind, "required" if said.required else ""]
+        return ", ".join([word for word in words if word])
+
+    @property
+    def place(self) -> int | None:
+        """Where it is asked for among the others; None where nobody said."""
+        said = self.form.own.prompt
+        return said.place if said else None
 
 
 @require_GET

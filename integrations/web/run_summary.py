@@ -365,8 +365,8 @@ def _changes(run: Run) -> str:
 
 def _parameters(run: Run) -> list[tuple[str, str]]:
     """Give what the run was asked for with, by the names that people read, a period with its dates."""
-    asked = {item.name: item.asked_as for item in run.version.plan.variables if item.prompt}
-    return [(asked[name], words_of(masked(value))) for name, value in sorted(run.given.items()) if name in asked]
+    asked = run.version.plan.asked
+    return [(item.asked_as, words_of(masked(run.given[item.name]))) for item in asked if item.name in run.given]
 
 
 def _variables(run: Run) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from django_scopes import scope
 from accounts.models import Company, User
 from integrations.engine.plan import Keep, Prompt, PromptType, Stage, Task, TaskType, Variable
 from integrations.engine.secure import is_handle
+from integrations.forms.parameters import ParametersForm
 from integrations.models import GlobalVariable, Process, Run, RunStatus
 from integrations.models.vault import vault_of
 from integrations.runs.perform import perform_next
@@ -284,6 +285,23 @@ def test_the_variables_tab_keeps_prompts(client: Client, dora: User, process: Pr
     process.refresh_from_db()
     kept = {item.name: item for item in process.drafted.variables}
     assert kept[COUNT].keep is Keep.ALWAYS and kept[COUNT].prompt == ASKED[1].prompt and len(kept) == len(ASKED)
+
+
+def test_what_is_asked_for_stands_by_its_place_required_ones_first(
+    client: Client, dora: User, process: Process
+) -> None:
+    client.force_login(dora)
+
+    save_prompt(client, process, KEY, place="1")
+    save_prompt(client, process, DAYS, place="2")
+
+    process.refresh_from_db()
+    plan = process.drafted
+    assert [item.name for item in plan.asked] == [REGION, KEY, DAYS, COUNT, MONTH]
+    form = ParametersForm(None, plan, vault=vault_of(process.company), secure=frozenset())
+    assert list(form.fields) == [REGION, KEY, DAYS, COUNT, MONTH]
+    tab = client.get(reverse("process-variables", args=[process.public_id])).content.decode()
+    assert "“Region”, One of a list, required" in tab and "place 2" in tab
 
 
 def test_a_variable_that_does_not_exist_has_no_prompt(client: Client, dora: User, process: Process) -> None:
