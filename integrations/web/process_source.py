@@ -259,6 +259,7 @@ def _source_page(
         process,
         "source",
         saves_tab=kind is not None,
+        saved_url=reverse("process-source", args=[process.public_id]),
         kind=kind,
         kinds=source_kinds().values(),
         saved_kind=draft.source.kind,

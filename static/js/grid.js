@@ -179,6 +179,7 @@ class Grid {
   }
 
   tellPage(changes) {
+    for (const row of new Set(changes.map(({ control }) => control.closest("tr")))) row.dispatchEvent(new Event("waybill:rows", { bubbles: true }));
     changes[0].control.dispatchEvent(new Event("change", { bubbles: true }));
   }
 

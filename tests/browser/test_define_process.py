@@ -1,5 +1,6 @@
 """A designer defines a small process by clicking: a CSV file into a SQLite table, saved as a version."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,14 @@ def test_a_designer_builds_a_process_by_clicking_and_saves_a_version(
     expect(page.get_by_text("3 columns are known")).to_be_visible()
     page.get_by_label("Customer Number is a key field").check()
     page.get_by_label("Type of Amount").select_option("decimal")
-    page.get_by_role("button", name="Save draft").click()
+    page.get_by_role("button", name="Save to the draft").click()
     expect(page.get_by_text("documents by Customer Number")).to_be_visible()
 
     page.get_by_role("link", name="Target", exact=True).click()
     page.get_by_role("button", name="Add line").click()
     page.get_by_label("Target", exact=True).select_option("customers")
     page.get_by_label("Line name").fill("Customer")
-    page.get_by_role("button", name="Save draft").click()
+    page.get_by_role("button", name="Save to the draft").click()
     expect(page.get_by_role("checkbox", name="customer_number")).to_be_checked()
 
     page.get_by_role("link", name="Integration", exact=True).click()
@@ -203,7 +204,7 @@ def test_a_list_that_people_add_to_takes_as_many_rows_as_are_pasted(
     page.evaluate(CLIPBOARD, ["paste", "\n".join(rows)])
     expect(said).to_have_text("32 pasted.")
     expect(page.locator("#sample-10")).to_have_text("7")
-    page.get_by_role("button", name="Save draft").click()
+    page.get_by_role("button", name="Save to the draft").click()
     expect(page.get_by_text("Saved to the draft.")).to_be_visible()
 
     # So does the list of the source's columns.
@@ -211,7 +212,7 @@ def test_a_list_that_people_add_to_takes_as_many_rows_as_are_pasted(
     page.get_by_label("Name of the added column").first.focus()
     page.evaluate(CLIPBOARD, ["paste", "\n".join(f"Extra {number}\tDecimal" for number in range(5))])
     expect(said).to_have_text("10 pasted.")
-    page.get_by_role("button", name="Save draft").click()
+    page.get_by_role("button", name="Save to the draft").click()
     expect(page.get_by_text("8 known")).to_be_visible()
 
     with scope(company=company):
@@ -264,6 +265,46 @@ def test_the_grid_shows_what_is_looked_for_and_what_is_left_to_map(
     page.get_by_role("button", name="Unmapped 1").click()
     expect(fields).to_have_count(1)
     expect(fields.first).to_contain_text("note")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_refused_of_a_text_goes_when_the_text_is_changed_and_enter_saves_the_draft(
+    signed_in: Page, live_server: Any, company: Company, tmp_path: Path, settings: Any, client: Client
+) -> None:
+    page, process = signed_in, _mapped_process(client, company, tmp_path, settings)
+    page.goto(f"{live_server.url}/processes/{process.public_id}/integration/1/mapping/")
+    for target in ("name", "amount"):
+        page.get_by_label(f"Source column of {target}").fill("Nowhere")
+    page.get_by_role("button", name="Save to the draft").click()
+    refused, bad = page.get_by_role("alert"), page.locator("tr.is-bad")
+    expect(bad).to_have_count(2)
+    expect(refused.get_by_role("listitem")).to_have_count(2)
+
+    page.get_by_label("Source column of name").press_sequentially("N")
+    expect(bad).to_have_count(1)
+    expect(bad).to_contain_text("amount")
+    expect(refused.get_by_role("listitem")).to_have_count(1)
+    page.get_by_label("Column type of amount").select_option("constant")
+    expect(bad).to_have_count(0)
+    expect(refused).to_have_count(0)
+
+    page.goto(f"{live_server.url}/processes/{process.public_id}/")
+    page.get_by_label("Name", exact=True).fill("")
+    page.get_by_role("button", name="Save the details").evaluate(
+        "button => { button.form.noValidate = true; button.click(); }"
+    )
+    expect(page.locator("#id_name-error")).to_be_visible()
+    page.get_by_label("Name", exact=True).fill("ORDERS")
+    expect(page.locator("#id_name-error")).to_have_count(0)
+    expect(page.get_by_label("Name", exact=True)).not_to_have_class(re.compile("is-invalid"))
+
+    page.goto(f"{live_server.url}/processes/{process.public_id}/target/")
+    page.get_by_label("Line name").fill("Renamed")
+    page.get_by_label("Line name").press("Enter")
+    expect(page.get_by_text("Saved to the draft.")).to_be_visible()
+    with scope(company=company):
+        saved = Process.objects.get(pk=process.pk)
+        assert saved.drafted.lines[0].name == "Renamed" and saved.newest_version is None
 
 
 def _mapped_process(client: Client, company: Company, folder: Path, settings: Any) -> Process:

@@ -30,7 +30,7 @@ def test_customers_go_into_a_workbook_to_download(
 ) -> None:
     page = enter(olga, reverse("process-target", args=[customers.public_id]))
     page.get_by_label("Destination").select_option(label="File to download, kept with the run")
-    page.get_by_role("button", name="Save draft", exact=True).click()
+    page.get_by_role("button", name="Save to the draft", exact=True).click()
     expect(page.get_by_label("Delimiter")).to_be_visible()
     is_sound(page)
 
@@ -38,7 +38,7 @@ def test_customers_go_into_a_workbook_to_download(
     expect(page.get_by_label("Delimiter")).to_be_hidden()
     page.get_by_label("Sheet", exact=True).fill("Customers")
     page.get_by_label("File name", exact=True).fill("customers_[run.number].xlsx")
-    page.get_by_role("button", name="Save draft", exact=True).click()
+    page.get_by_role("button", name="Save to the draft", exact=True).click()
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Version 2 is saved.")).to_be_visible()
 

@@ -67,7 +67,7 @@ def test_each_type_of_task_shows_what_is_its_own(signed_in: Page, live_server: A
     page.get_by_role("textbox", name="Name*").fill("TELL")
     page.get_by_label("Service").select_option(label="Web")
     page.get_by_label("Path").fill("notes")
-    page.get_by_role("button", name="Save task", exact=True).click()
+    page.get_by_role("button", name="Save to the draft", exact=True).click()
     expect(page.get_by_text("Task TELL is saved to the draft.")).to_be_visible()
     expect(page.get_by_text("POST notes at Web")).to_be_visible()
 
@@ -96,7 +96,7 @@ def test_a_designer_adds_the_tasks_of_the_worked_example_by_clicking(
     page.get_by_role("button", name="Test", exact=True).click()
     expect(page.get_by_role("region", name="Variables after the test")).to_contain_text(f"{FAILED} empty x")
     page.get_by_label("JavaScript Code").fill(f"this.{FAILED} = '';\nreturn true;")
-    page.get_by_role("button", name="Save task", exact=True).click()
+    page.get_by_role("button", name="Save to the draft", exact=True).click()
     expect(page.get_by_text("Task RESET_FAILED_RECORDS is saved to the draft.")).to_be_visible()
 
     _add(page, "UPDATE_FAILED_RECORDS", "Document Post Failure Tasks")
@@ -107,7 +107,7 @@ def test_a_designer_adds_the_tasks_of_the_worked_example_by_clicking(
     page.keyboard.type(" + ")
     page.get_by_role("button", name="_companyName").click()
     page.keyboard.type(" + '|';\nreturn true;")
-    page.get_by_role("button", name="Save task", exact=True).click()
+    page.get_by_role("button", name="Save to the draft", exact=True).click()
 
     for end, stage in (("S", "Integration Post Success Tasks"), ("F", "Integration Post Failure Tasks")):
         _add(page, f"NOTIFY_NS_OF_SUCCESS_{end}", stage, "Run Integration")
@@ -116,7 +116,7 @@ def test_a_designer_adds_the_tasks_of_the_worked_example_by_clicking(
         expect(unfit).to_be_disabled()
         page.get_by_label("Integration to Run").select_option(label="UPDATE_FLAGS")
         page.get_by_label("Use Parent Variables").check()
-        page.get_by_role("button", name="Save task", exact=True).click()
+        page.get_by_role("button", name="Save to the draft", exact=True).click()
 
     expect(page.get_by_text("4 tasks in 4 of 8 stages")).to_be_visible()
     with scope(company=company):

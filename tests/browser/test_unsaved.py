@@ -43,7 +43,7 @@ def test_leaving_asks_about_what_was_typed_and_about_nothing_else(
 
     enter(olga, f"{here}/options/")
     page.get_by_label("Time limit in minutes").fill("7")
-    page.get_by_role("button", name="Save draft").click()
+    page.get_by_role("button", name="Save to the draft").click()
     expect(page.get_by_text("Saved to the draft.")).to_be_visible()
     away(page)
     assert asked == []
@@ -56,6 +56,6 @@ def test_leaving_asks_about_what_was_typed_and_about_nothing_else(
     # The button of another form on the page would lose it too.
     enter(olga, f"{here}/options/")
     page.get_by_label("Time limit in minutes").fill("9")
-    page.get_by_role("button", name="Save people").click()
+    page.get_by_role("button", name="Save who may run it").click()
     expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
     assert asked == ["beforeunload"] * 2

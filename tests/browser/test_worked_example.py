@@ -135,7 +135,7 @@ def restrict_the_records_with_errors(page: Page) -> None:
     """Step 4. The printed script takes the text apart by hand; this is what it means."""
     page.get_by_role("link", name="Restriction").click()
     page.get_by_label("JavaScript Code").fill(f"return !this.{FAILED}.split('|').includes(this._companyName);")
-    page.get_by_role("button", name="Save draft").click()
+    page.get_by_role("button", name="Save to the draft").click()
     save_version(page, 2)
 
 
@@ -191,14 +191,14 @@ def create_process(page: Page, folder: Path, name: str, target: str, mode: str =
     page.get_by_label("Sample file").set_input_files(sample)
     page.get_by_role("button", name="Upload and read columns").click()
     page.get_by_label("companyName is a key field").check()
-    page.get_by_role("button", name="Save draft").click()
+    page.get_by_role("button", name="Save to the draft").click()
 
     page.get_by_role("link", name="Target", exact=True).click()
     page.get_by_role("button", name="Add line").click()
     page.get_by_label("Target", exact=True).select_option(target)
     page.get_by_label("Line name").fill("Customer")
     page.get_by_label("Mode").select_option(label=mode)
-    page.get_by_role("button", name="Save draft").click()
+    page.get_by_role("button", name="Save to the draft").click()
 
     page.get_by_role("link", name="Integration", exact=True).click()
     page.get_by_role("button", name="Auto-match by name").click()
@@ -219,7 +219,7 @@ def add_task(page: Page, name: str, stage: str, kind: str) -> None:
 
 
 def save_task(page: Page, name: str) -> None:
-    page.get_by_role("button", name="Save task", exact=True).click()
+    page.get_by_role("button", name="Save to the draft", exact=True).click()
     expect(page.get_by_text(f"Task {name} is saved to the draft.")).to_be_visible()
 
 
