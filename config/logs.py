@@ -39,6 +39,8 @@ def configuration(level: str, *, as_json: bool) -> dict[str, Any]:
         "loggers": {
             "celery": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
+            # What went wrong with a server is told on the run, in words; this would be a trace of every broken line.
+            "paramiko": {"level": "CRITICAL"},
             # Its one warning finds that there are more threads than cores; they are for waiting.
             "_granian": {"handlers": ["out"], "level": "ERROR", "propagate": False},
             "granian.access": {"handlers": ["out"], "level": "INFO", "propagate": False},

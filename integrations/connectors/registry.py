@@ -11,6 +11,7 @@ from integrations.connectors import (
     json_file,
     outputs,
     parent_rows,
+    sftp,
     sql,
     xml_file,
 )
@@ -26,7 +27,14 @@ FILES = Connector(
 )
 CONNECTORS: Mapping[str, Connector] = {
     connector.key: connector
-    for connector in (FILES, folder.CONNECTOR, sql.CONNECTOR, http_json.CONNECTOR, parent_rows.CONNECTOR)
+    for connector in (
+        FILES,
+        folder.CONNECTOR,
+        sftp.CONNECTOR,
+        sql.CONNECTOR,
+        http_json.CONNECTOR,
+        parent_rows.CONNECTOR,
+    )
 }
 
 

@@ -106,7 +106,7 @@ class FoundFile:
 
 @dataclass(frozen=True, kw_only=True)
 class FileDoor:
-    """A way to get files besides the upload: a server folder now, SFTP and object stores later.
+    """A way to get files besides the upload: a server folder, an SFTP server.
 
     `find` lists what matches a pattern; the run demands exactly one match of stable size and pins its bytes.
     """

@@ -225,7 +225,7 @@ def test_the_designers_pages(
     page.get_by_role("button", name="Look at what it would change").click()
     expect(page.get_by_role("button", name="Take what is chosen")).to_be_visible()
     eye.look_at("what an import would change")
-    eye.look(*(f"/connections/new/{connector}/" for connector in ("folder", "sql", "http")))
+    eye.look(*(f"/connections/new/{connector}/" for connector in ("folder", "sftp", "sql", "http")))
     with scope(company=demo):
         variable = GlobalVariable.objects.create(company=demo, name="GBL_FAILED", value="none")
         script = "this.GBL_FAILED = 'x'; return true;"

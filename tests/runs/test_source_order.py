@@ -13,7 +13,7 @@ from django_scopes import scope
 from accounts.models import Company
 from integrations.engine.plan import Column, SourceSpec, Stage, Task, TaskType, Then
 from integrations.engine.secret import DOTS
-from integrations.models import GlobalVariable, Process, Run, RunStatus, StoredFile, TaskDeed
+from integrations.models import GlobalVariable, LogEntry, Process, Run, RunStatus, StoredFile, TaskDeed
 from integrations.models.vault import vault_of
 from integrations.runs import perform as performing
 from integrations.runs.files import store
@@ -22,6 +22,7 @@ from integrations.runs.preview import first_rows
 from integrations.runs.request import request_run, rerun
 from tests import factories
 from tests.runs.performing import Crm, fresh, process_into
+from tests.sftp_server import SftpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -204,6 +205,34 @@ def test_a_variable_names_the_file_that_is_fetched(crm: Crm, company: Company, t
         (tmp_path / "in" / f"leads_{region}.csv").write_text(f"CustomerNumber,Name\n7,{region}\n")
 
     assert (ran(process).status, crm.customers()) == (RunStatus.COMPLETED, [("7", "North")])
+
+
+def test_the_one_file_that_matches_is_fetched_from_an_sftp_server(crm: Crm, company: Company, tmp_path: Path) -> None:
+    (there := tmp_path / "bank").mkdir()
+    (there / "leads_North.csv").write_text("CustomerNumber,Name\n7,North\n")
+    with SftpServer(there) as server:
+        door = factories.make_connection(
+            company,
+            "Bank",
+            "sftp",
+            host="127.0.0.1",
+            port=server.port,
+            user=server.user,
+            fingerprint=server.fingerprint,
+        )
+        door.seal_secret("password", server.password)
+        door.save()
+        options = {"pattern": "leads_*.csv"}
+        source = SourceSpec(kind="delimited", connection=str(door.public_id), options=options, columns=COLUMNS)
+        process = process_into(crm, source=source)
+        well = ran(process)
+        (there / "leads_South.csv").write_text("CustomerNumber,Name\n8,South\n")
+        too_many = ran(process)
+
+    assert (well.status, crm.customers()) == (RunStatus.COMPLETED, [("7", "North")]), well.reason
+    assert well.source_file is not None and well.source_file.name == "leads_North.csv"
+    assert (too_many.status, too_many.error_code) == (RunStatus.FAILED, "source.many_files")
+    assert server.password not in str(list(LogEntry.objects.values_list("message", flat=True)))
 
 
 @pytest.mark.parametrize(
