@@ -510,13 +510,22 @@ class PromptType(StrEnum):
     CHOICES = "choices"
 
 
+class ChoicesFrom(StrEnum):
+    """Where the list of a prompt comes from."""
+
+    LIST = "list"
+    TABLE = "translation"
+    QUERY = "query"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
     """A variable is asked for when the process runs. `label` is what people read, or the variable's name.
 
     `place` is where it stands in the panel, where required ones come first; None is behind those that have one.
     `default` is the answer where nobody gives one. `minimum` and `maximum` limit numbers and dates, `length` and
-    `pattern` (`engine.prompts.SIGNS`) limit text.
+    `pattern` (`engine.prompts.SIGNS`) limit text. A list offers its `choices`, the keys of the translation `table`, or
+    what `query` gives at `connection`: a value, and in a second column its label.
     """
 
     label: str = ""
@@ -525,11 +534,20 @@ class Prompt:
     default: str = ""
     required: bool = False
     choices: tuple[str, ...] = ()
+    choices_from: ChoicesFrom = ChoicesFrom.LIST
+    table: str = ""
+    connection: str = ""
+    query: str = ""
     minimum: str = ""
     maximum: str = ""
     length: int | None = None
     pattern: str = ""
     place: int | None = None
+
+    @property
+    def lists_from_elsewhere(self) -> bool:
+        """True where what is offered is not written here."""
+        return self.type in (PromptType.CHOICE, PromptType.CHOICES) and self.choices_from is not ChoicesFrom.LIST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -547,6 +565,12 @@ class Variable:
     def asked_as(self) -> str:
         """What people read where it is asked for."""
         return (self.prompt and self.prompt.label) or self.name
+
+    @property
+    def asks_with(self) -> list[str]:
+        """The variables that the query of its list names in brackets."""
+        query = self.prompt.query if self.prompt and self.prompt.lists_from_elsewhere else ""
+        return list(dict.fromkeys(name.partition(".")[0] for name in IN_TEXT.findall(query)))
 
 
 MOST: Mapping[str, int] = {
@@ -752,8 +776,12 @@ def _lookup(data: Mapping[str, Any] | None) -> Lookup | None:
 def _variable(data: Mapping[str, Any]) -> Variable:
     prompt = data.get("prompt")
     if prompt is not None:
-        choices = tuple(prompt.get("choices", ()))
-        prompt = Prompt(**{**prompt, "type": PromptType(prompt.get("type", "text")), "choices": choices})
+        words = {
+            "type": PromptType(prompt.get("type", "text")),
+            "choices": tuple(prompt.get("choices", ())),
+            "choices_from": ChoicesFrom(prompt.get("choices_from", "list")),
+        }
+        prompt = Prompt(**{**prompt, **words})
     return Variable(**{**data, "keep": Keep(data["keep"]), "prompt": prompt})
 
 

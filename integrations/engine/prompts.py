@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from integrations.engine.plan import Prompt, PromptType, ValueType
+from integrations.engine.plan import ChoicesFrom, Prompt, PromptType, ValueType
 from integrations.engine.secure import has_handle
 from integrations.engine.typed import converter
 
@@ -118,8 +118,8 @@ def complaint_about(prompt: Prompt, *, secure: bool) -> str:
     """Say what is wrong with a prompt itself; "" when it can be asked."""
     if secure and prompt.type is not PromptType.TEXT:
         return "its value is secure, so it asks for text alone."
-    if prompt.type in (PromptType.CHOICE, PromptType.CHOICES) and not prompt.choices:
-        return "it asks to choose and offers nothing. List what can be chosen."
+    if prompt.type in (PromptType.CHOICE, PromptType.CHOICES) and (complaint := _complaint_about_list(prompt)):
+        return complaint
     if secure and prompt.default:
         return "its value is secure, so it can have no default here."
     if prompt.pattern.replace(r"\*", "").count("*") > STARS:
@@ -133,6 +133,15 @@ def complaint_about(prompt: Prompt, *, secure: bool) -> str:
     except ValueError as error:
         return f"its default or limit {error}"
     return ""
+
+
+def _complaint_about_list(prompt: Prompt) -> str:
+    if prompt.choices_from is ChoicesFrom.TABLE:
+        return "" if prompt.table else "its list comes from a translation table, and none is chosen. Choose one."
+    if prompt.choices_from is ChoicesFrom.QUERY:
+        missing = "connection" if not prompt.connection else "query" if not prompt.query.strip() else ""
+        return f"its list comes from a query, and the {missing} is missing. Fill it in." if missing else ""
+    return "" if prompt.choices else "it asks to choose and offers nothing. List what can be chosen."
 
 
 def _is_blank(given: Any) -> bool:
@@ -249,6 +258,9 @@ def _period(prompt: Prompt, given: Any) -> dict[str, str]:
 
 
 def _choice(prompt: Prompt, given: Any) -> str:
+    # A list from elsewhere is written in by whoever can ask for it (`runs.choices`).
+    if prompt.lists_from_elsewhere:
+        return _text(Prompt(), given)
     if given not in prompt.choices:
         raise ValueError(f"cannot be “{str(given)[:80]}”. Choose one of those offered.")
     return str(given)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
-from integrations.engine.plan import DestinationSpec, FieldMap, Lookup, Plan, SourceSpec, Task, Translation
+from integrations.engine.plan import DestinationSpec, FieldMap, Lookup, Plan, Prompt, SourceSpec, Task, Translation
 from integrations.engine.secure import HANDLE
 from integrations.exchange.text import NotTaken
 
@@ -28,6 +28,8 @@ REFERENCES: Mapping[tuple[type, str], str] = {
     (Lookup, "connection"): CONNECTION,
     (Translation, "table"): TABLE,
     (FieldMap, "sequence"): SEQUENCE,
+    (Prompt, "table"): TABLE,
+    (Prompt, "connection"): CONNECTION,
 }
 """The fields of a plan that hold the public id of another thing of the company."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from integrations.engine.plan import (
+    ChoicesFrom,
     DayOfMonth,
     FieldMap,
     Line,
@@ -297,6 +298,13 @@ def _child(old: Task, new: Task) -> Iterator[str]:
         yield f"{'hands' if new.hand_back else 'no longer hands'} its variables back"
 
 
+LISTS = {
+    ChoicesFrom.LIST: "its definition",
+    ChoicesFrom.TABLE: "a translation table",
+    ChoicesFrom.QUERY: "a query",
+}
+
+
 def _variables(old: Plan, new: Plan) -> Iterator[str]:
     before, after = ({item.name: item for item in plan.variables} for plan in (old, new))
     for name in sorted({*before, *after}):
@@ -312,6 +320,8 @@ def _variables(old: Plan, new: Plan) -> Iterator[str]:
                 "asked for" if was.prompt is None else "asked for in another way" if now.prompt else "not asked for"
             )
             yield f"Variable {name}: {change} when the process runs"
+            if now.prompt and was.prompt and was.prompt.choices_from != now.prompt.choices_from:
+                yield f"Variable {name}: its list comes from {LISTS[now.prompt.choices_from]}"
 
 
 def _value(item: Variable) -> str:

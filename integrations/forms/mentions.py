@@ -35,6 +35,10 @@ def translations_of(plan: Plan) -> list[Mention]:
         Mention(name=item.translation.table, words=words, tab="integration", line=number, part=part)
         for number, part, words, item in _placed(plan)
         if item.translation and item.translation.table
+    ] + [
+        Mention(name=item.prompt.table, words=f"the list of {item.name}", tab="variables", part=item.name)
+        for item in plan.variables
+        if item.prompt and item.prompt.lists_from_elsewhere and item.prompt.table
     ]
 
 
@@ -93,6 +97,8 @@ def _of_tasks(plan: Plan) -> Iterator[Mention]:
 def _of_the_tab(plan: Plan) -> Iterator[Mention]:
     for item in plan.variables:
         yield Mention(name=item.name, words="the Variables tab", tab="variables", part=item.name)
+        for name in item.asks_with:
+            yield Mention(name=name, words=f"the list of {item.name}", tab="variables", part=item.name)
 
 
 def _names(text: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What a process asks for when it runs: the parameters step of the panel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -10,6 +10,7 @@ from integrations.engine.prompts import PERIODS, answered, unresolved
 from integrations.engine.secure import Vault, has_handle, is_handle
 from integrations.forms.plain import PlainForm
 from integrations.forms.variable import too_short
+from integrations.runs.choices import Offer
 
 PREFIX = "given"
 SEALED = "sealed-"
@@ -47,9 +48,16 @@ class ParametersForm(PlainForm):
     """
 
     def __init__(
-        self, data: Any, plan: Plan, *, vault: Vault, secure: frozenset[str], last: Mapping[str, Any] | None = None
+        self,
+        data: Any,
+        plan: Plan,
+        *,
+        vault: Vault,
+        secure: frozenset[str],
+        last: Mapping[str, Any] | None = None,
+        offers: Mapping[str, Offer] | None = None,
     ) -> None:
-        self._vault, self._secure, self._last = vault, secure, last or {}
+        self._vault, self._secure, self._last, self._offers = vault, secure, last or {}, offers or {}
         self._asked = {item.name: item for item in plan.asked}
         super().__init__(data, prefix=PREFIX)
         for name, item in self._asked.items():
@@ -113,21 +121,26 @@ class ParametersForm(PlainForm):
             "required": prompt.required and not self._kept(item.name),
             "initial": _shown(prompt, prompt.default if last is None or secure or has_handle(last) else last),
         }
-        field = _field(prompt, common, secure=secure)
-        return field
+        return _field(prompt, common, secure=secure, offered=self._offered(item, prompt))
+
+    def _offered(self, item: Variable, prompt: Prompt) -> Sequence[tuple[str, str]]:
+        if item.name in self._offers:
+            return self._offers[item.name].choices
+        return [(choice, choice) for choice in prompt.choices]
 
     def _help(self, item: Variable, prompt: Prompt) -> str:
+        if (offer := self._offers.get(item.name)) and offer.trouble:
+            return f"{prompt.help} Nothing can be chosen now: {offer.trouble}".strip()
         if item.name in self._secure and is_handle(self._last.get(item.name)):
             return f"{prompt.help} Empty keeps what the last run was given.".strip()
         return prompt.help
 
 
-def _field(prompt: Prompt, common: dict[str, Any], *, secure: bool) -> forms.Field:
+def _field(prompt: Prompt, common: dict[str, Any], *, secure: bool, offered: Sequence[tuple[str, str]]) -> forms.Field:
     if secure:
         return forms.CharField(strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}), **common)
     if prompt.type is PromptType.DATE_RANGE:
         return RangeField(widget=RangeWidget(common["label"]), **common)
-    offered = [(item, item) for item in prompt.choices]
     if prompt.type is PromptType.CHOICES:
         return forms.MultipleChoiceField(choices=offered, widget=forms.CheckboxSelectMultiple, **common)
     if prompt.type is PromptType.TEXT:

@@ -22,6 +22,7 @@ from integrations.engine.plan import (
     MOST,
     ROWS_OF,
     VALIDATES_AT,
+    ChoicesFrom,
     Column,
     ColumnType,
     FieldMap,
@@ -31,6 +32,7 @@ from integrations.engine.plan import (
     NoMatch,
     ParentData,
     Plan,
+    Prompt,
     SourceSpec,
     Stage,
     Task,
@@ -528,6 +530,18 @@ def _prompts(plan: Plan, around: Surroundings) -> Iterator[Problem]:
         if item.prompt and (complaint := complaint_about(item.prompt, secure=item.name in secure)):
             sentence = f"{item.name} cannot be asked for when this runs: {complaint}"
             yield Problem(sentence=sentence, tab="variables", part=item.name)
+        elif item.prompt and item.prompt.lists_from_elsewhere and (gone := _gone(item.prompt, around)):
+            sentence = f"{item.name} cannot be asked for when this runs: the {gone} of its list no longer exists. Choose another one."
+            yield Problem(sentence=sentence, tab="variables", part=item.name)
+        for name in sorted(secure.intersection(item.asks_with)):
+            sentence = f"The list of {item.name} is asked with {name}, whose value is secure. Take it out: people see the list."
+            yield Problem(sentence=sentence, tab="variables", part=item.name)
+
+
+def _gone(prompt: Prompt, around: Surroundings) -> str:
+    if prompt.choices_from is ChoicesFrom.TABLE:
+        return "" if prompt.table in around.tables else "translation table"
+    return "" if prompt.connection in around.connections else "connection"
 
 
 def _secure_here(plan: Plan, around: Surroundings) -> frozenset[str]:

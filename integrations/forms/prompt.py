@@ -4,9 +4,12 @@ from typing import Any
 
 from django import forms
 
-from integrations.engine.plan import Prompt, PromptType, Variable
+from integrations.engine.plan import ChoicesFrom, Prompt, PromptType, Variable
 from integrations.engine.prompts import complaint_about
 from integrations.forms.plain import PlainForm, Tall, WholeNumber
+from integrations.forms.process import choice
+from integrations.forms.surroundings import query_connections, table_choices
+from integrations.runs.choices import MOST, SECONDS
 
 TYPES = [
     (PromptType.TEXT.value, "Text"),
@@ -18,6 +21,11 @@ TYPES = [
     (PromptType.PERIOD.value, "Period in words"),
     (PromptType.CHOICE.value, "One of a list"),
     (PromptType.CHOICES.value, "Several of a list"),
+]
+FROM = [
+    (ChoicesFrom.LIST.value, "the list below"),
+    (ChoicesFrom.TABLE.value, "the rows of a translation table"),
+    (ChoicesFrom.QUERY.value, "a query"),
 ]
 NAMES = ("label", "help", "type", "default", "required", "minimum", "maximum", "length", "pattern", "place")
 
@@ -51,6 +59,22 @@ class PromptForm(PlainForm):
     choices = forms.CharField(
         required=False, max_length=20_000, label="List", widget=Tall(3), help_text="What can be chosen, one a line."
     )
+    choices_from = forms.ChoiceField(choices=FROM, required=False, label="List from", help_text="What can be chosen.")
+    table = forms.ChoiceField(
+        required=False,
+        label="Translation table",
+        help_text="Its keys are the values; what they become is shown beside.",
+    )
+    connection = forms.ChoiceField(required=False, label="Connection", help_text="The system that is asked.")
+    query = forms.CharField(
+        required=False,
+        max_length=20_000,
+        label="Query",
+        widget=Tall(3),
+        help_text="A SELECT of the value and, in a second column, its label. It is asked when the panel opens, when a run "
+        f"is asked for and when it starts, and may take {SECONDS:g} seconds and give {MOST} values. [GBL_NAME] stands for "
+        "the value that the process has; secure ones have no place in it, for people see what it gives.",
+    )
     minimum = forms.CharField(required=False, max_length=40, label="Least", help_text="For numbers and dates.")
     maximum = forms.CharField(required=False, max_length=40, label="Most", help_text="For numbers and dates.")
     length = WholeNumber(required=False, min_value=1, max_value=4000, label="Longest text", help_text="In characters.")
@@ -68,9 +92,15 @@ class PromptForm(PlainForm):
             "asked": variable.prompt is not None,
             "type": said.type.value,
             "choices": "\n".join(said.choices),
+            "choices_from": said.choices_from.value,
+            "table": said.table,
+            "connection": said.connection,
+            "query": said.query,
         }
         kwargs["initial"] = initial | kwargs.get("initial", {})
         super().__init__(*args, **kwargs)
+        choice(self, "table").choices = _offered(table_choices(), said.table)
+        choice(self, "connection").choices = _offered(query_connections(), said.connection)
         if secure:
             self.fields["type"].disabled = True
             self.fields["type"].help_text = "Its value is secure, so it is asked for as a password is."
@@ -93,6 +123,24 @@ class PromptForm(PlainForm):
         if not given["asked"]:
             return None
         choices = tuple(dict.fromkeys(filter(None, map(str.strip, given["choices"].splitlines()))))
-        of_list = given["type"] in (PromptType.CHOICE, PromptType.CHOICES)
-        parts = {name: given[name] for name in NAMES}
-        return Prompt(**{**parts, "type": PromptType(given["type"]), "choices": choices if of_list else ()})
+        parts = {name: given[name] for name in NAMES} | {"type": PromptType(given["type"])}
+        return Prompt(**parts, **self._list(given, choices))
+
+    @staticmethod
+    def _list(given: dict[str, Any], choices: tuple[str, ...]) -> dict[str, Any]:
+        """Give where the list comes from. What belongs to another origin is let go, as it is no longer shown."""
+        if given["type"] not in (PromptType.CHOICE, PromptType.CHOICES):
+            return {}
+        origin = ChoicesFrom(given["choices_from"] or ChoicesFrom.LIST)
+        if origin is ChoicesFrom.TABLE:
+            return {"choices_from": origin, "table": given["table"]}
+        if origin is ChoicesFrom.QUERY:
+            query = given["query"].replace("\r\n", "\n").strip()
+            return {"choices_from": origin, "connection": given["connection"], "query": query}
+        return {"choices": choices}
+
+
+def _offered(found: list[tuple[str, str]], now: str) -> list[tuple[str, str]]:
+    """Give what can be chosen; what is chosen now and gone stays to be seen."""
+    gone = [(now, "no longer exists")] if now and now not in dict(found) else []
+    return [("", "Choose"), *found, *gone]

@@ -9,6 +9,7 @@ from integrations.engine.plan import Plan, TaskType, ValueType
 from integrations.forms.problems import Neighbour, Surroundings
 from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, RollingNumber, TranslationTable
 from integrations.models.process import ProcessQuerySet
+from integrations.runs.choices import QUERY
 from integrations.scripting.check import Complaint, Severity, check_script
 
 
@@ -51,6 +52,20 @@ def searchable_connections() -> list[tuple[str, str]]:
     fitting = [connector.key for connector in CONNECTORS.values() if connector.finder]
     found = Connection.objects.filter(connector__in=fitting).order_by("name").values_list("public_id", "name")
     return [(str(key), name) for key, name in found]
+
+
+def query_connections() -> list[tuple[str, str]]:
+    """The company's connections that a query can be asked at: (public id, name)."""
+    fitting = [item.key for item in CONNECTORS.values() if any(kind.key == QUERY for kind in item.sources)]
+    found = Connection.objects.filter(connector__in=fitting).order_by("name").values_list("public_id", "name")
+    return [(str(key), name) for key, name in found]
+
+
+def table_choices() -> list[tuple[str, str]]:
+    """The company's translation tables: (public id, name)."""
+    return [
+        (str(key), name) for key, name in TranslationTable.objects.order_by("name").values_list("public_id", "name")
+    ]
 
 
 def surroundings_of(process: Process) -> Surroundings:

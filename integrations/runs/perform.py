@@ -42,6 +42,7 @@ from integrations.models import Process, Run, RunStatus
 from integrations.models.ledger import HANDOVER
 from integrations.models.vault import vault_of
 from integrations.runs.carried import carried_on
+from integrations.runs.choices import with_choices
 from integrations.runs.claims import Came, Claim, claim_next
 from integrations.runs.connections import opened_for
 from integrations.runs.drain import is_draining, wait_for_drain
@@ -277,7 +278,8 @@ def _variables(run: Run, plan: Plan, journal: RunJournal, vault: Vault) -> Varia
     tables are pinned with them."""
     if run.variables is None:
         assert run.started_at is not None
-        run.given = given_at_start(plan, run.given, local_start(run.company, run.started_at).date())
+        asked = with_choices(run.process, plan, run.given)
+        run.given = given_at_start(asked, run.given, local_start(run.company, run.started_at).date())
         run.variables, run.tables = values_of(run.process, plan, run.given), pins_of(plan)
         journal.note(batching=order_of(plan).reason, given=run.given, variables=run.variables, tables=run.tables)
     check_names(plan, run.variables)

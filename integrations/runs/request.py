@@ -17,6 +17,7 @@ from integrations.engine.errors import WaybillError
 from integrations.engine.plan import Plan, WhenBusy
 from integrations.models import Process, ProcessVersion, Run, StoredFile
 from integrations.models.run import Trigger
+from integrations.runs.choices import with_choices
 from integrations.runs.jobs import dispatch
 from integrations.runs.journal import storable
 from integrations.runs.parameters import Unfit, asked_again, fitting, see_that_none_is_slipped_in
@@ -58,12 +59,15 @@ def request_run(
     # Answers may take a while to judge: that is done before everybody of the company waits for this transaction.
     process.refresh_from_db()
     judged = _runnable_version(process)
-    values = _fitting(process, judged.plan, given or {}, is_own=is_own)
+    # A child is asked for in its parent's transaction: its lists are looked at when it starts.
+    listed = _listed(process, judged.plan, given or {}) if parent is None else judged.plan
+    values = _fitting(process, listed, given or {}, is_own=is_own)
     with transaction.atomic():
         number = _next_number(process.company_id)
         process.refresh_from_db()
         version = _runnable_version(process)
         if version != judged:
+            # Lists of this version that come from elsewhere are looked at when the run starts.
             values = _fitting(process, version.plan, given or {}, is_own=is_own)
         if parent is None and by is not None:
             _refuse_others(process, by)
@@ -154,6 +158,14 @@ def request_cancel(run: Run, *, by: User | None) -> bool:
             audit.record("run.cancelled", f"Run {run.number} {run.name}", user=by, company=run.company)
     run.refresh_from_db()
     return asked
+
+
+def _listed(process: Process, plan: Plan, given: Mapping[str, Any]) -> Plan:
+    """Give `plan` with the lists written in that answers are chosen from; other systems may be asked."""
+    try:
+        return with_choices(process, plan, given)
+    except WaybillError as error:
+        raise Refused(f"{process.name} cannot run now. {error.sentence}", code="refused.parameter") from error
 
 
 def _fitting(process: Process, plan: Plan, given: Mapping[str, Any], *, is_own: bool) -> dict[str, Any]:

@@ -91,6 +91,7 @@ def places(plan: Plan) -> list[tuple[str, str]]:
     for task in plan.active_tasks:
         found.append((f"The condition of task {task.name}", task.condition))
         found.append((f"Task {task.name}", " ".join((task.script, task.variable, *task.texts, *task.looks_with))))
+    found += [(f"The list of {item.name}", " ".join(item.asks_with)) for item in plan.variables]
     return [(place, text) for place, text in found if text.strip()]
 
 

@@ -19,6 +19,7 @@ from integrations.connectors.registry import source_kind
 from integrations.forms.parameters import ParametersForm
 from integrations.models import Process, Run, StoredFile
 from integrations.models.vault import vault_of
+from integrations.runs.choices import offers_of
 from integrations.runs.files import store
 from integrations.runs.request import Refused, alone, default_name, request_run
 from integrations.runs.variables import secure_names
@@ -132,6 +133,7 @@ def _parameters(process: Process, data: Any = None) -> ParametersForm | None:
         version.plan,
         vault=vault_of(process.company),
         secure=secure_names(version.plan),
+        offers=offers_of(process, version.plan),
         last=last.given if last else None,
     )
 

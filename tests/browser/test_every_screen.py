@@ -26,6 +26,7 @@ from integrations.connectors.excel import write_rows
 from integrations.engine.plan import (
     DOCUMENT,
     ROWS_OF,
+    ChoicesFrom,
     Column,
     ColumnType,
     DateCalculation,
@@ -35,12 +36,15 @@ from integrations.engine.plan import (
     NoMatch,
     NoneFound,
     Plan,
+    Prompt,
+    PromptType,
     SourceMode,
     SourceSpec,
     Stage,
     Task,
     TaskType,
     Translation,
+    Variable,
 )
 from integrations.exchange.bundle import zipped
 from integrations.exchange.things import File, everything
@@ -230,7 +234,15 @@ def test_the_designers_pages(
         variable = GlobalVariable.objects.create(company=demo, name="GBL_FAILED", value="none")
         script = "this.GBL_FAILED = 'x'; return true;"
         task = Task(name="COLLECT", type=TaskType.RUN_SCRIPT, stage=Stage.DOCUMENT_POST_FAILURE, script=script)
-        Process.objects.filter(pk=customers.pk).update(draft=replace(broken, tasks=(task,)).to_json())
+        asked = Prompt(
+            type=PromptType.CHOICE,
+            choices_from=ChoicesFrom.QUERY,
+            connection=broken.destination.connection,
+            query="SELECT 1",
+        )
+        variables = (Variable(name=variable.name, prompt=asked),)
+        draft = replace(broken, tasks=(task,), variables=variables)
+        Process.objects.filter(pk=customers.pk).update(draft=draft.to_json())
     eye.look(*(reverse(name, args=[customers.public_id]) for name in TASK))
     eye.look(reverse("process-task", args=[customers.public_id, 1]))
     eye.look(reverse("process-prompt", args=[customers.public_id, variable.name]))

@@ -302,6 +302,7 @@ NOT_OF_ROWS = {
     definitions.SourceMode,
     definitions.WhenBusy,
     definitions.PromptType,
+    definitions.ChoicesFrom,
 }
 """Words whose meaning shows in a connector, a form or a whole run: their tests stand there."""
 

@@ -8,6 +8,7 @@ import pytest
 from integrations.engine.file_name import search_complaint
 from integrations.engine.plan import (
     DOCUMENT,
+    ChoicesFrom,
     Column,
     ColumnType,
     DateCalculation,
@@ -19,6 +20,8 @@ from integrations.engine.plan import (
     Options,
     ParentData,
     Plan,
+    Prompt,
+    PromptType,
     SourceMode,
     SourceSpec,
     Stage,
@@ -77,6 +80,42 @@ def test_an_empty_draft_names_source_destination_and_nothing_else() -> None:
         ("source", "No kind of source is chosen."),
         ("target", "No connection is chosen for the destination."),
     ]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        (Prompt(choices_from=ChoicesFrom.TABLE), "its list comes from a translation table, and none is chosen."),
+        (Prompt(choices_from=ChoicesFrom.TABLE, table="gone"), "the translation table of its list no longer exists."),
+        (
+            Prompt(choices_from=ChoicesFrom.QUERY, query="SELECT 1"),
+            "its list comes from a query, and the connection is",
+        ),
+        (
+            Prompt(choices_from=ChoicesFrom.QUERY, connection=CRM),
+            "its list comes from a query, and the query is missing.",
+        ),
+        (
+            Prompt(choices_from=ChoicesFrom.QUERY, connection="x", query="SELECT 1"),
+            "the connection of its list no longer",
+        ),
+        (
+            Prompt(choices_from=ChoicesFrom.QUERY, connection=CRM, query="SELECT [GBL_NO]"),
+            "the list of GBL_OWN names GBL_NO",
+        ),
+        (
+            Prompt(choices_from=ChoicesFrom.QUERY, connection=CRM, query="SELECT [GBL_PIN]"),
+            "The list of GBL_OWN is asked with GBL_PIN, whose value is secure.",
+        ),
+    ],
+)
+def test_a_list_that_cannot_be_had_is_said_at_its_variable(prompt: Prompt, said: str) -> None:
+    plan = customers(variables=(Variable(name="GBL_OWN", prompt=replace(prompt, type=PromptType.CHOICE)),))
+    known = replace(around(), variables=frozenset({"GBL_OWN", "GBL_PIN"}), secure=frozenset({"GBL_PIN"}))
+    problems = problems_of(plan, known)
+
+    assert [(problem.tab, problem.part) for problem in problems] == [("variables", "GBL_OWN")]
+    assert said.lower() in problems[0].sentence.lower()
 
 
 def test_a_query_needs_a_connection_and_its_required_option() -> None:

@@ -26,11 +26,24 @@ from integrations.connectors.spool import SpooledSource
 from integrations.connectors.sql.destination import SqlDestination
 from integrations.connectors.sql.query import QuerySource
 from integrations.egress.http import HttpDoor
-from integrations.engine.plan import ColumnType, DestinationSpec, FieldMap, Line
+from integrations.engine.plan import (
+    ChoicesFrom,
+    ColumnType,
+    DestinationSpec,
+    FieldMap,
+    Line,
+    ParentData,
+    Prompt,
+    PromptType,
+    Stage,
+    Task,
+    TaskType,
+    Variable,
+)
 from integrations.exchange import bundle, importing
 from integrations.exchange.bundle import zipped
 from integrations.exchange.things import everything
-from integrations.models import Process, RunStatus
+from integrations.models import GlobalVariable, Process, Run, RunStatus
 from integrations.scripting.sandbox import Sandbox
 from tests import factories
 from tests.runs.performing import Crm, performed, process_into
@@ -98,6 +111,34 @@ def test_a_run_over_http_holds_no_transaction_meanwhile(company: Company, slow_t
     assert performed(process, "1,Ann\n").status == RunStatus.FAILED
     assert slow_things >= {"HttpJsonDestination.deliver", "DelimitedSource.read"}
     assert slow_things & {"HttpDoor.send_all", "HttpDoor.send_until"}
+
+
+def test_a_list_from_a_query_is_asked_outside_of_transactions_for_a_child_too(
+    crm: Crm, company: Company, slow_things: set[str]
+) -> None:
+    GlobalVariable.objects.create(company=company, name="GBL_A")
+    asked = Prompt(
+        type=PromptType.CHOICE,
+        choices_from=ChoicesFrom.QUERY,
+        connection=str(crm.connection.public_id),
+        query="SELECT 'one'",
+        default="one",
+    )
+    variables = (Variable(name="GBL_A", prompt=asked),)
+    child = process_into(crm, process="CHILD", variables=variables)
+    follow = Task(
+        name="FOLLOW",
+        type=TaskType.RUN_INTEGRATION,
+        stage=Stage.INTEGRATION_POST_SUCCESS,
+        integration=str(child.public_id),
+        parent_data=ParentData.ALL,
+    )
+
+    run = performed(process_into(crm, process="PARENT", variables=variables, tasks=(follow,)), "1,Ann\n")
+
+    assert run.status == RunStatus.COMPLETED, run.reason
+    assert [item.given for item in Run.objects.order_by("number")] == [{"GBL_A": "one"}] * 2
+    assert "QuerySource.read" in slow_things
 
 
 def test_an_import_holds_no_transaction_while_it_reads(

@@ -1,6 +1,8 @@
 """The parameters step: what a process asks for, what is refused beside what was typed, and what a re-run keeps."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,10 @@ from django.urls import reverse
 from django_scopes import scope
 
 from accounts.models import Company, User
-from integrations.engine.plan import Keep, Prompt, PromptType, Stage, Task, TaskType, Variable
+from integrations.engine.plan import ChoicesFrom, Keep, Prompt, PromptType, Stage, Task, TaskType, Variable
 from integrations.engine.secure import is_handle
 from integrations.forms.parameters import ParametersForm
-from integrations.models import GlobalVariable, Process, Run, RunStatus
+from integrations.models import GlobalVariable, Process, Run, RunStatus, TranslationTable
 from integrations.models.vault import vault_of
 from integrations.runs.perform import perform_next
 from integrations.runs.request import Refused, request_run
@@ -83,6 +85,144 @@ def panel(client: Client, process: Process) -> str:
 
 def last_run() -> Run:
     return Run.objects.order_by("-pk").select_related("company").first()  # type: ignore[return-value]
+
+
+# Lists that come from elsewhere --------------------------------------------------------------------------------------
+
+
+def listing(crm: Crm, prompt: Prompt) -> Process:
+    return process_into(crm, process="LISTING", variables=(Variable(name=REGION, prompt=prompt),))
+
+
+def from_query(crm: Crm, query: str, **more: Any) -> Prompt:
+    key = str(crm.connection.public_id)
+    said = {"label": "Customer", "type": PromptType.CHOICE, "required": True} | more
+    return Prompt(**said, choices_from=ChoicesFrom.QUERY, connection=key, query=query)
+
+
+def fill(crm: Crm, *customers: tuple[str, str]) -> None:
+    with closing(sqlite3.connect(crm.path)) as database, database:
+        database.executemany("INSERT INTO customers VALUES (?, ?)", customers)
+
+
+BY_NAME = "SELECT customer_number, name FROM customers WHERE name <> [GBL_COUNT] ORDER BY name"
+
+
+def test_a_list_comes_from_a_query_and_is_looked_at_again(
+    client: Client, omar: User, crm: Crm, company: Company
+) -> None:
+    client.force_login(omar)
+    GlobalVariable.objects.filter(name=COUNT).update(value="Hidden")
+    fill(crm, ("0007", "Bolt"), ("0008", "Acme"), ("0009", "Hidden"))
+    process = listing(crm, from_query(crm, BY_NAME))
+
+    field = client.get(reverse("run-panel-process", args=[process.public_id])).context["parameters"][REGION]
+    assert field.field.widget.choices[1:] == [("0008", "Acme"), ("0007", "Bolt")]
+    refused = start(client, process, **{f"given-{REGION}": "0009"})
+    assert "Customer cannot be “0009”. Choose one of those offered." in refused.content.decode()
+    assert not Run.objects.exists()
+
+    start(client, process, **{f"given-{REGION}": "0007"})
+    perform_next()
+    assert (last_run().status, last_run().variables[REGION]) == (RunStatus.COMPLETED, "0007")
+
+
+def test_what_is_no_longer_offered_when_the_run_starts_fails_it_before_anything_is_read(
+    client: Client, omar: User, crm: Crm
+) -> None:
+    client.force_login(omar)
+    fill(crm, ("0007", "Bolt"))
+    process = listing(crm, from_query(crm, BY_NAME))
+    start(client, process, **{f"given-{REGION}": "0007"})
+    with closing(sqlite3.connect(crm.path)) as database, database:
+        database.execute("DELETE FROM customers")
+
+    perform_next()
+
+    assert (last_run().status, last_run().source_documents) == (RunStatus.FAILED, None)
+    assert last_run().reason.startswith("Customer cannot be “0007”. Choose one of those offered.")
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_system_that_does_not_answer_is_said_at_the_field(
+    client: Client, omar: User, crm: Crm, required: bool
+) -> None:
+    """Only whoever has to choose from it is kept from running."""
+    client.force_login(omar)
+    process = listing(crm, from_query(crm, "SELECT x FROM nowhere", required=required))
+
+    shown = panel(client, process)
+    assert (
+        "Nothing can be chosen now: The query is refused: no such table: nowhere. Correct it on the Variables" in shown
+    )
+    start(client, process, **{f"given-{REGION}": ""})
+
+    assert Run.objects.count() == (0 if required else 1)
+    with pytest.raises(Refused, match=r"cannot run now\. The list of Customer cannot be read\. The query is refused"):
+        request_run(process, by=omar, given={REGION: "0007"})
+
+
+def test_an_endless_query_ends_in_its_time_and_a_long_list_is_refused(
+    client: Client, omar: User, crm: Crm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.force_login(omar)
+    monkeypatch.setattr("integrations.runs.choices.SECONDS", 0.2)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 501) SELECT i FROM n"
+
+    assert "The query took longer than 0.2 s" in panel(client, listing(crm, from_query(crm, endless)))
+    monkeypatch.setattr("integrations.runs.choices.SECONDS", 30.0)
+    Process.objects.update(name="OTHER")
+    assert "The query has more than 500 values" in panel(client, listing(crm, from_query(crm, long)))
+
+
+def test_a_secure_value_has_no_place_in_a_list_that_people_see(client: Client, omar: User, crm: Crm) -> None:
+    client.force_login(omar)
+    process = listing(crm, from_query(crm, f"SELECT substr([{KEY}], 1, 4)"))
+
+    assert f"Its query uses {KEY}, whose value is secure" in panel(client, process)
+
+
+def test_several_are_chosen_from_a_translation_table(client: Client, omar: User, crm: Crm, company: Company) -> None:
+    client.force_login(omar)
+    table = TranslationTable.make(company, by=None, name="Regions", pairs=[("N", "North"), ("S", "S"), ("", "none")])
+    said = Prompt(label="Regions", type=PromptType.CHOICES, choices_from=ChoicesFrom.TABLE, table=str(table.public_id))
+    process = listing(crm, said)
+
+    field = client.get(reverse("run-panel-process", args=[process.public_id])).context["parameters"][REGION]
+    assert field.field.choices == [("N", "N — North"), ("S", "S")]
+    start(client, process, **{f"given-{REGION}": ["S", "N"]})
+    assert last_run().given == {REGION: ["S", "N"]}
+
+    table.change(revision=0, by=None, pairs=[("S", "South")])
+    perform_next()
+    assert last_run().reason.startswith("Regions cannot be “N”. Choose one of those offered.")
+    answers = {"again": "yes"}
+    rerun = client.post(reverse("run-rerun", args=[last_run().number]), answers, follow=True)
+    assert "Regions cannot be “N”" in rerun.content.decode() and Run.objects.count() == 1
+
+
+def test_a_designer_says_where_a_list_comes_from(client: Client, dora: User, crm: Crm, company: Company) -> None:
+    client.force_login(dora)
+    table = TranslationTable.make(company, by=None, name="Regions", pairs=[("N", "North")])
+    process = process_into(crm, process="LISTING")
+    url = reverse("process-prompt", args=[process.public_id, REGION])
+    answers = {"asked": "on", "type": "choice", "choices_from": "translation", "revision": 0}
+
+    refused = client.post(reverse("process-prompt-save", args=[process.public_id, REGION]), answers)
+    assert "its list comes from a translation table, and none is chosen" in refused.content.decode()
+    answers |= {"table": str(table.public_id), "query": "SELECT 1", "choices": "left over"}
+    client.post(reverse("process-prompt-save", args=[process.public_id, REGION]), answers)
+
+    process.refresh_from_db()
+    (said,) = process.drafted.variables
+    assert said.prompt == Prompt(type=PromptType.CHOICE, choices_from=ChoicesFrom.TABLE, table=str(table.public_id))
+    assert "Regions" in client.get(url).content.decode()
+    used = client.get(reverse("translation-table", args=[table.public_id])).content.decode()
+    assert f"the list of {REGION}" in used
+
+
+# What stands in the definition --------------------------------------------------------------------------------------
 
 
 def test_required_ones_come_first_with_label_help_and_default(client: Client, process: Process) -> None:

@@ -118,7 +118,8 @@ CONNECTOR = Connector(
                     label="Query",
                     kind=FieldKind.LONG_TEXT,
                     required=True,
-                    help="Global variables as [GBL_NAME], without quotes: their values are bound.",
+                    help="Global variables as [GBL_NAME], without quotes: their values are bound. A secure value that comes "
+                    "back whole is dots; of one that the query takes apart or computes with, the result is shown and kept.",
                 ),
             ),
         ),
