@@ -17,6 +17,8 @@ from integrations.engine.secret import DOTS, Secret
 from integrations.engine.secure import Vault, masked
 from integrations.runs.connections import connection_of
 
+CONNECTIONS = frozenset({"connection", "to_connection"})
+"""What a field is called that names one."""
 LEAST_LETTERS = 4
 """A shorter secret would take ordinary words apart, and could be guessed from what is left."""
 
@@ -64,9 +66,20 @@ class Redacted:
 
 
 def _secrets_named_in(plan: Mapping[str, Any]) -> list[str]:
-    ends = (plan.get("source", {}), plan.get("destination", {}), *plan.get("tasks", ()))
-    named = {end.get("connection") for end in ends} - {None, ""}
-    return [text for public_id in named for text in _secrets_of(public_id)]
+    return [text for public_id in set(_connections_in(plan)) for text in _secrets_of(public_id)]
+
+
+def _connections_in(data: Any) -> Iterator[str]:
+    """Yield every connection that is named, wherever: ends, tasks, lookups, lists of prompts."""
+    if isinstance(data, Mapping):
+        for name, value in data.items():
+            if name in CONNECTIONS and isinstance(value, str) and value:
+                yield value
+            else:
+                yield from _connections_in(value)
+    elif isinstance(data, list | tuple):
+        for value in data:
+            yield from _connections_in(value)
 
 
 ENDS = " .…"

@@ -12,7 +12,8 @@ from accounts.models import Company
 from integrations.engine.plan import DestinationSpec
 from integrations.engine.secret import DOTS
 from integrations.models import Connection, DocumentOutcome, LogEntry
-from integrations.runs.redaction import redactor
+from integrations.models.vault import vault_of
+from integrations.runs.redaction import Redactor, redactor
 from tests import factories
 from tests.runs.performing import performed
 
@@ -27,6 +28,23 @@ EXAMPLES = {
     "in base64 for addresses": base64.urlsafe_b64encode(SECRET.encode()).decode(),
     "in hex": SECRET.encode().hex(),
 }
+
+
+@pytest.mark.parametrize("place", ["source", "task", "lookup", "list"])
+def test_the_secrets_of_every_connection_that_is_named_are_known(company: Company, place: str) -> None:
+    with scope(company=company):
+        shop = factories.make_connection(company, "Shop", "http", url="https://shop.example", auth="bearer")
+        shop.seal_secret("secret", SECRET)
+        shop.save()
+        key = {"connection": str(shop.public_id)}
+        plan = {
+            "source": {"source": key},
+            "task": {"tasks": [{"to_connection": key["connection"]}]},
+            "lookup": {"lines": [{"fields": [{"lookup": key}]}]},
+            "list": {"variables": [{"prompt": None}, {"prompt": key}]},
+        }[place]
+
+        assert Redactor(plan, vault_of(company))(f"refused {SECRET}") == f"refused {DOTS}"
 
 
 @pytest.mark.parametrize("form", EXAMPLES)
