@@ -179,6 +179,7 @@ def state(*, number: int) -> dict[str, Any]:
         "deaths": run.deaths,
         "reason": run.reason,
         "balanced": run.is_balanced,
+        "seconds": (run.ended_at - run.started_at).total_seconds() if run.ended_at and run.started_at else None,
     }
 
 
