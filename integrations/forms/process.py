@@ -220,7 +220,8 @@ class SourceForm(PlainForm):
     watermark = forms.ChoiceField(
         required=False,
         label="Watermark column",
-        help_text="A run reads what lies behind its greatest value so far. Choose one that only grows.",
+        help_text="A run reads what lies behind its greatest value so far. Choose one that only grows, and that all rows "
+        "of a document share: one that comes again takes the place of what was carried of it.",
     )
     first_value = forms.CharField(
         required=False,

@@ -71,7 +71,7 @@ class PromptForm(PlainForm):
         max_length=20_000,
         label="Query",
         widget=Tall(3),
-        help_text="A SELECT of the value and, in a second column, its label. It is asked when the panel opens, when a run "
+        help_text="It gives the value and, in a second column, its label. It is asked when the panel opens, when a run "
         f"is asked for and when it starts, and may take {SECONDS:g} seconds and give {MOST} values. [GBL_NAME] stands for "
         "the value that the process has; secure ones have no place in it, for people see what it gives.",
     )
