@@ -31,15 +31,27 @@ from integrations.engine.plan import (  # noqa: E402
     Line,
     ParentData,
     Plan,
+    SourceMode,
     SourceSpec,
     Stage,
     Task,
     TaskType,
     Then,
+    ValueType,
     Variable,
     WriteMode,
 )
-from integrations.models import DocumentOutcome, GlobalVariable, LedgerSegment, LogEntry, Process, Run  # noqa: E402
+from integrations.models import (  # noqa: E402
+    DocumentOutcome,
+    GivenNumbers,
+    GlobalVariable,
+    LedgerSegment,
+    LogEntry,
+    Process,
+    RollingNumber,
+    Run,
+    Watermark,
+)
 from integrations.runs.connections import opened  # noqa: E402
 from integrations.runs.files import store  # noqa: E402
 from integrations.runs.jobs import perform_run  # noqa: E402
@@ -59,7 +71,8 @@ def prepare() -> None:
 def define(*, name: str, mode: str, rows: int, folder: str, segment: int, url: str, honours_key: bool) -> None:
     """Make a process that sends `rows` documents; every tenth is restricted, every hundredth cannot be mapped.
 
-    In the mode `tasks` its scripts count and collect documents in variables, and two integrations follow it.
+    In the mode `tasks` its scripts count and collect documents in variables, and two integrations follow it. In the mode
+    `numbers` it numbers them, in the mode `changes` it reads them from a table, what is new alone.
     """
     company = Company.objects.get()
     place = Path(folder)
@@ -79,16 +92,18 @@ def define(*, name: str, mode: str, rows: int, folder: str, segment: int, url: s
         connection = factories.make_connection(company, name, "folder", path=str(place / name))
     else:
         target = place / f"{name}.db"
-        key = "" if mode == "insert" else "PRIMARY KEY"
-        with closing(sqlite3.connect(target)) as database:
-            database.execute(f"CREATE TABLE customers (number TEXT {key}, name TEXT NOT NULL, length INTEGER)")
+        make_tables(target, mode, rows)
         connection = factories.make_connection(company, name, "sql", system="sqlite", path=str(target))
     with scope(company=company):
-        if mode not in ("http", "file"):
+        if mode not in ("http", "file", "numbers"):
             connector("sql").offers["delivery_marker"](opened(connection))
         plan = plan_of(connection, name, mode, segment)
         if children:
             plan = replace(plan, **followed_by(*children))
+        elif mode == "numbers":
+            plan = numbering(plan, RollingNumber.objects.create(company=company, name=name, prefix="N-"))
+        elif mode == "changes":
+            plan = reading_changes(plan, connection)
         process = factories.make_process(company, plan)
         source = place / f"{name}.csv"
         source.write_text(",".join(COLUMNS) + "\n" + "".join(row_of(n) for n in range(1, rows + 1)))
@@ -96,8 +111,43 @@ def define(*, name: str, mode: str, rows: int, folder: str, segment: int, url: s
             Process.objects.filter(pk=process.pk).update(default_file=store(company, file, name=source.name, by=None))
 
 
+def make_tables(target: Path, mode: str, rows: int) -> None:
+    key = "" if mode == "insert" else "PRIMARY KEY"
+    with closing(sqlite3.connect(target)) as database, database:
+        database.execute(f"CREATE TABLE customers (number TEXT {key}, name TEXT NOT NULL, length INTEGER)")
+        if mode == "changes":
+            database.execute("CREATE TABLE leads (Number TEXT, Name TEXT, Kind TEXT, Changed INTEGER)")
+            values = ((*row_of(n).strip().split(","), n) for n in range(1, rows + 1))
+            database.executemany("INSERT INTO leads VALUES (?, ?, ?, ?)", values)
+
+
 def row_of(n: int) -> str:
     return f"{n:05d},{'' if n % 100 == 0 else f'Name {n}'},{'out' if n % 10 == 5 else 'in'}\n"
+
+
+def numbering(plan: Plan, sequence: RollingNumber) -> Plan:
+    """Give the next number to the name of each record: into a table without a marker, so that what was under way when a
+    worker died is sent again."""
+    (line,) = plan.lines
+    number, name, length = line.fields
+    number_of = replace(name, column_type=ColumnType.ROLLING_NUMBER, value="", sequence=str(sequence.public_id))
+    return replace(plan, lines=(replace(line, fields=(number, number_of, length)),))
+
+
+def reading_changes(plan: Plan, connection: Any) -> Plan:
+    """Read what is new in the table `leads` of the system that is written to."""
+    columns = (*plan.source.columns, Column(name="Changed", type=ValueType.INTEGER))
+    return replace(
+        plan,
+        source=SourceSpec(
+            kind="sql_query",
+            connection=str(connection.public_id),
+            options={"query": "SELECT Number, Name, Kind, Changed FROM leads"},
+            columns=columns,
+            mode=SourceMode.CHANGES,
+            watermark="Changed",
+        ),
+    )
 
 
 def followed_by(succeeded: Process, failed: Process) -> dict[str, Any]:
@@ -183,6 +233,19 @@ def state(*, number: int) -> dict[str, Any]:
     }
 
 
+def left_open(*, name: str) -> dict[str, Any]:
+    """What the runs of a process leave to the next: numbers that nobody accounts for, the watermark, what is carried."""
+    process = Process.objects.get(name=name)
+    watermark = Watermark.objects.filter(process=process).first()
+    sequence = RollingNumber.objects.filter(name=name).first()
+    return {
+        "given": GivenNumbers.objects.filter(run__process=process).count(),
+        "next": sequence.next_number if sequence else None,
+        "watermark": watermark.value if watermark else "",
+        "carried": watermark.carried_documents if watermark else 0,
+    }
+
+
 def account(*, number: int) -> dict[str, Any]:
     """Everything the ledger says, without who wrote it and when."""
     run = Run.objects.get(number=number)
@@ -210,7 +273,7 @@ def log(*, number: int) -> list[str]:
     return list(LogEntry.objects.filter(run__number=number).order_by("pk").values_list("message", flat=True))
 
 
-COMMANDS = {f.__name__: f for f in (define, request, ring, cancel, state, account, log)}
+COMMANDS = {f.__name__: f for f in (define, request, ring, cancel, state, left_open, account, log)}
 
 
 def main() -> None:
