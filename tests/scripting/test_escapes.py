@@ -107,7 +107,7 @@ def test_a_change_to_the_world_fails_or_ends_with_its_document() -> None:
 
 def test_a_document_that_poisons_everything_it_can_reach_is_not_noticed_by_the_next() -> None:
     script = f"if (this._Number === 'bad') {{ {POISON} }}\n{NOTHING_LEFT}"
-    found = answers(plan_of(script), *[(("bad", "good")[n % 2], "", "") for n in range(200)])
+    found = answers(plan_of(script), *[(("bad", "good")[n % 2], "", "") for n in range(1_000)])
     poisoners = [item for item in found[::2] if isinstance(item, Computed)]
     assert poisoners and all(item.values[0] > 500 for item in poisoners), "it reaches the whole language"
     assert set(map(str, found[1::2])) == {str(Computed(True, [UNTOUCHED]))}

@@ -52,6 +52,7 @@ HOSTILE = {
     "has a message that never comes": "var e = new Error(); Object.defineProperty(e, 'message', "
     "{ get: function () { for (;;) {} } }); throw e;",
     "prints": "print('hello');",
+    "fills the memory with buffers": "var all = []; for (;;) { all.push(new ArrayBuffer(1e7)); }",
 }
 
 
