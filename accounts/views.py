@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import first_visit, invitations
@@ -75,14 +76,16 @@ def profile(request: Request) -> HttpResponse:
 @require_POST
 @signed_in
 def switch_company(request: Request) -> HttpResponse:
-    """Make another of the user's companies the active one."""
+    """Make another of the user's companies the active one, and go on at `next`, an address of this site."""
     wanted = request.POST.get("company", "")
     membership = next((m for m in request.memberships if str(m.company.public_id) == wanted), None)
     if membership is None:
         raise Http404
     request.session[ACTIVE_COMPANY] = membership.company_id
     messages.success(request, f"You are in {membership.company.name} now.")
-    return redirect("/")
+    there = request.POST.get("next", "")
+    ours = url_has_allowed_host_and_scheme(there, allowed_hosts=None, require_https=request.is_secure())
+    return redirect(there if there and ours else "/")
 
 
 @require_http_methods(["GET", "POST"])

@@ -6,3 +6,5 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("integrations.web.urls")),
 ]
+
+handler404 = "integrations.web.not_found.not_found"

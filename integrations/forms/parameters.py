@@ -20,14 +20,20 @@ CHOOSE = ("", "Choose")
 class RangeWidget(forms.MultiWidget):
     """The first and the last day of a range."""
 
-    def __init__(self, label: str) -> None:
+    template_name = "range"
+    """Drawn by `forms.rendering`."""
+
+    def __init__(self) -> None:
         days: dict[str, forms.Widget | type[forms.Widget]] = {
-            end: forms.DateInput(
-                {"type": "date", "class": "form-control", "aria-label": f"{label}: {words}"}, "%Y-%m-%d"
-            )
-            for end, words in (("from", "first day"), ("to", "last day"))
+            end: forms.DateInput({"type": "date", "class": "form-control"}, "%Y-%m-%d") for end in ("from", "to")
         }
         super().__init__(days)
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        for day, words in zip(context["widget"]["subwidgets"], ("From", "To"), strict=True):
+            day["label"] = words
+        return context
 
     def decompress(self, value: Any) -> list[Any]:
         return [value["from"], value["to"]] if value else [None, None]
@@ -140,7 +146,7 @@ def _field(prompt: Prompt, common: dict[str, Any], *, secure: bool, offered: Seq
     if secure:
         return forms.CharField(strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}), **common)
     if prompt.type is PromptType.DATE_RANGE:
-        return RangeField(widget=RangeWidget(common["label"]), **common)
+        return RangeField(widget=RangeWidget(), **common)
     if prompt.type is PromptType.CHOICES:
         return forms.MultipleChoiceField(choices=offered, widget=forms.CheckboxSelectMultiple, **common)
     if prompt.type is PromptType.TEXT:

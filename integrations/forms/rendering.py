@@ -69,6 +69,16 @@ def _labelled(option: Mapping[str, Any]) -> str:
     return f"<label{belongs}>{_input(option)}\n {conditional_escape(option['label'])}</label>"
 
 
+def _range(widget: Mapping[str, Any]) -> str:
+    """The ends of a range side by side, each with its word."""
+    days = "".join(
+        f"<label{_attributes({'for': day['attrs'].get('id') or False})}>{conditional_escape(day['label'])}"
+        f"{_input(day)}</label>"
+        for day in widget["subwidgets"]
+    )
+    return f'<div class="range">{days}</div>'
+
+
 DRAWN = {
     "text": _input,
     "number": _input,
@@ -78,4 +88,5 @@ DRAWN = {
     "select": _select,
     "checkbox_select": _choices,
     "radio": _choices,
+    "range": _range,
 }

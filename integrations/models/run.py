@@ -53,6 +53,10 @@ class Trigger(models.TextChoices):
     PARENT = "parent", "parent"
 
 
+BY_PEOPLE = (Trigger.MANUAL, Trigger.RERUN)
+"""The triggers of runs that a person started."""
+
+
 class Waiting(models.TextChoices):
     """What an unfinished run waits for."""
 
@@ -74,6 +78,12 @@ class RunQuerySet(models.QuerySet["Run"]):
     def unfinished(self) -> "RunQuerySet":
         """Queued or in progress."""
         return self.filter(status__in=OPEN)
+
+    def last_by_a_person(self, process: Process) -> "Run | None":
+        """The newest run of `process` that a person started: the one that Re-Run repeats."""
+        # One question a trigger: each is answered by the head of an index, however many runs schedules and parents made.
+        newest = [self.filter(process=process, trigger=trigger).order_by("-number").first() for trigger in BY_PEOPLE]
+        return max((run for run in newest if run is not None), key=lambda run: run.number, default=None)
 
     def held_in(self, run_id: int, epoch: int) -> "RunQuerySet":
         """The run, while `epoch` holds it: the fence that every write of a worker carries."""

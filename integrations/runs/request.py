@@ -55,6 +55,8 @@ def request_run(
     `given` are values of variables for this run, `parent_document` those of the parent's document that it is started at;
     what no field takes is not kept. Raises `Refused` with the reason.
     """
+    name = storable(name.strip())
+    _refuse_a_long_name(name)
     is_own = parent is None and rerun_of is None
     # Answers may take a while to judge: that is done before everybody of the company waits for this transaction.
     process.refresh_from_db()
@@ -79,7 +81,7 @@ def request_run(
             number=number,
             process=process,
             version=version,
-            name=name.strip()[:NAME_LENGTH] or default_name(process, timezone.now()),
+            name=name or default_name(process, timezone.now()),
             trigger=trigger,
             requested_by=by,
             source_file=rows or _file_to_read(process, version.plan, file),
@@ -142,6 +144,12 @@ def rerun(run: Run, *, by: User | None) -> Run:
         rows=rows,
         parent_document=run.parent_document,
     )
+
+
+def open_last(process: Process) -> Run | None:
+    """Give the last run of `process` while it is In-Progress: it keeps Re-Run waiting."""
+    last = Run.objects.filter(process=process).order_by("-number").first()
+    return last if last is not None and last.is_open else None
 
 
 def request_cancel(run: Run, *, by: User | None) -> bool:
@@ -210,6 +218,14 @@ def _runnable_version(process: Process) -> ProcessVersion:
     return version
 
 
+def _refuse_a_long_name(name: str) -> None:
+    if len(name) > NAME_LENGTH:
+        raise Refused(
+            f"The Integration Run Name has {len(name)} characters; it may have {NAME_LENGTH}. Shorten it.",
+            code="refused.name",
+        )
+
+
 def _refuse_others(process: Process, by: User) -> None:
     """Keep to the people that the process names. A child runs because its parent may."""
     if not process.may_be_run_by(by):
@@ -221,8 +237,8 @@ def _refuse_others(process: Process, by: User) -> None:
 
 
 def _refuse_while_the_last_is_open(process: Process) -> None:
-    last = Run.objects.filter(process=process).order_by("-number").first()
-    if last is not None and last.is_open:
+    last = open_last(process)
+    if last is not None:
         raise Refused(
             f"Run {last.number} “{last.name}” of this integration is In-Progress. "
             "Wait until it has ended, or cancel it, then re-run.",

@@ -21,9 +21,10 @@ from integrations.models import Process, Run, StoredFile
 from integrations.models.vault import vault_of
 from integrations.runs.choices import offers_of
 from integrations.runs.files import store
-from integrations.runs.request import Refused, alone, default_name, request_run
+from integrations.runs.request import Refused, alone, default_name, open_last, request_run
 from integrations.runs.variables import secure_names
 from integrations.web.ledger import ledger_of
+from integrations.web.reads import given_to, read_again, to_be_read, was_read
 from integrations.web.runs import is_uuid, line_of, ready
 
 CHOICES_LISTED = 200
@@ -55,7 +56,7 @@ def start(request: Request, public_id: UUID) -> HttpResponse:
     name = request.POST.get("name", "").strip()
     again = request.POST.get("again", "")
     file = None
-    asked = _parameters(process, request.POST)
+    asked = _parameters(process, request.POST, like=_last(process))
     said: dict[str, Any] = {"name": name, "parameters": asked}
     try:
         file = _uploaded(request, process)
@@ -83,7 +84,7 @@ def start(request: Request, public_id: UUID) -> HttpResponse:
 @requires(Role.OPERATOR)
 def progress(request: Request, number: int) -> HttpResponse:
     """Where the run has come to: asked again every second until it has ended."""
-    run = get_object_or_404(Run.objects.select_related("process", "version"), number=number)
+    run = get_object_or_404(Run.objects.select_related("process", "version", "source_file"), number=number)
     return watch(request, run)
 
 
@@ -93,54 +94,65 @@ def _runnable(public_id: UUID) -> Process:
     )
 
 
-def ask(request: Request, process: Process, *, status: int = 200, **more: Any) -> HttpResponse:
-    """Show what the integration asks for, filled in with what `more` brings back."""
+def ask(request: Request, process: Process, *, like: Run | None = None, status: int = 200, **more: Any) -> HttpResponse:
+    """Show what the integration asks for, filled in with what `more` brings back; its parameters as `like` had them,
+    which is the last run unless another one is given."""
     version = process.newest_version
     kind = source_kind(version.plan.source.kind) if version else None
     takes_file = bool(kind and kind.takes_file)
-    fetches = bool(version and version.plan.source.connection)
+    reads = to_be_read(process, version.plan, more.get("kept")) if version and takes_file else None
+    last = _last(process)
     context = {
         "process": process,
         "version": version,
-        "last": _last(process),
+        "last": last,
+        "open_last": open_last(process),
+        "again": read_again(last) if last else "",
         "takes_file": takes_file,
         "alone": alone(process) if kind and kind.from_parent else "",
-        "has_file": not takes_file or fetches or process.default_file is not None or more.get("kept") is not None,
+        "reads": reads,
+        "has_file": not takes_file or reads is not None,
         "extensions": ", ".join(kind.extensions) if kind else "",
-        "fetches": fetches,
+        "source_title": kind.title if kind else "",
         "limit": settings.UPLOAD_LIMIT_BYTES,
         "default_name": default_name(process, timezone.now()),
         "changed": any(more.get(given) for given in ("name", "kept", "refused")),
         **more,
     }
     if "parameters" not in more:
-        context["parameters"] = _parameters(process)
+        context["parameters"] = _parameters(process, like=like or last)
     return _panel(request, "ask", context, status=status)
 
 
 def _last(process: Process) -> Run | None:
-    return Run.objects.filter(process=process, parent=None).order_by("-number").first()
+    return Run.objects.select_related("version", "source_file").last_by_a_person(process)
 
 
-def _parameters(process: Process, data: Any = None) -> ParametersForm | None:
+def _parameters(process: Process, data: Any = None, *, like: Run | None) -> ParametersForm | None:
     """Give the form of what the integration asks for; None where it asks for nothing."""
     version = process.newest_version
     if version is None or not any(item.prompt for item in version.plan.variables):
         return None
-    last = _last(process)
     return ParametersForm(
         data,
         version.plan,
         vault=vault_of(process.company),
         secure=secure_names(version.plan),
         offers=offers_of(process, version.plan),
-        last=last.given if last else None,
+        last=like.given if like else None,
     )
 
 
 def watch(request: Request, run: Run, namesake: Run | None = None) -> HttpResponse:
     """Show where the run has come to: the whole panel, or only what lives when that is what was asked for."""
-    context = {"run": run, "line": line_of(run), "ledger": ledger_of(run), "namesake": namesake}
+    context = {
+        "run": run,
+        "line": line_of(run),
+        "ledger": ledger_of(run),
+        "namesake": namesake,
+        "read": was_read(run),
+        "parameters": given_to(run),
+    }
     alive = request.htmx.target == "progress"
     if not alive:
         return _panel(request, "progress", context)

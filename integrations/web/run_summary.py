@@ -25,7 +25,6 @@ from integrations.connectors.spool import SpooledSource
 from integrations.engine.batch import DELIVERED, Bucket, Row
 from integrations.engine.errors import WaybillError
 from integrations.engine.ports import Source
-from integrations.engine.prompts import words_of
 from integrations.engine.secure import masked
 from integrations.forms.stages import STAGES as TASK_STAGES
 from integrations.forms.variables import as_text
@@ -45,6 +44,7 @@ from integrations.runs.failed_documents import as_planned, file_name, write_fail
 from integrations.runs.files import path_of
 from integrations.runs.request import Refused, request_cancel, rerun
 from integrations.web.ledger import attention_of, ledger_of
+from integrations.web.reads import given_to, read_again
 from integrations.web.run_panel import ask, watch
 from integrations.web.runs import STAGES, line_of
 
@@ -143,7 +143,7 @@ def summary(request: Request, number: int) -> HttpResponse:
         "tasks": _tasks(run),
         "handovers": LogEntry.objects.filter(run=run, stage=HANDOVER).order_by("pk")[:HANDOVERS_SHOWN],
         "changes": _changes(run),
-        "parameters": _parameters(run),
+        "parameters": given_to(run),
         "variables": _variables(run),
         "comparison": None if run.is_open else _comparison(run),
         "children": Run.objects.filter(parent=run).order_by("pk")[:50],
@@ -290,8 +290,9 @@ def run_again(request: Request, number: int) -> HttpResponse:
     try:
         again = rerun(run, by=request.user)
     except Refused as error:
-        if request.htmx:
-            return ask(request, run.process, refused=error.sentence, status=422)
+        # What is asked for anew is asked at once, beside what the run was given.
+        if request.htmx or error.code == "refused.parameter":
+            return ask(request, run.process, like=run, refused=error.sentence, status=422)
         messages.error(request, error.sentence)
         return redirect("run-summary", number)
     if request.htmx:
@@ -313,6 +314,7 @@ def _frame(request: Request, run: Run) -> dict[str, Any]:
         "run": run,
         "line": line_of(run),
         "sentence": sentence_of(run),
+        "again": "" if run.is_open else read_again(run),
         "may_run": Role(request.membership.role).includes(Role.OPERATOR),
         "newer_version": newest is not None and newest.pk != run.version_id,
         "attention": attention_of(run),
@@ -361,12 +363,6 @@ def _changes(run: Run) -> str:
     else:
         end = "the watermark stays where it was"
     return f"{since}; {rows}; {end}."
-
-
-def _parameters(run: Run) -> list[tuple[str, str]]:
-    """Give what the run was asked for with, by the names that people read, a period with its dates."""
-    asked = run.version.plan.asked
-    return [(item.asked_as, words_of(masked(run.given[item.name]))) for item in asked if item.name in run.given]
 
 
 def _variables(run: Run) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from integrations.forms.stages import STAGES as TASK_STAGES
 from integrations.models import Process, ProcessVersion, Run, RunStatus
 from integrations.models.run import OPEN, Trigger
 from integrations.web.ledger import ledger_of
+from integrations.web.reads import read_again
 from integrations.web.tags import duration
 
 A_PAGE = 50
@@ -78,6 +79,10 @@ class Line:
     doing: str
 
     @property
+    def delivered(self) -> int:
+        return self.run.documents_created + self.run.documents_updated
+
+    @property
     def news(self) -> str:
         """What the list says below the name."""
         return f"{self.doing}, about {duration(self.left)} left" if self.left else self.doing
@@ -108,6 +113,7 @@ def runs(request: Request) -> HttpResponse:
         "lines": [line_of(run) for run in page.runs],
         "picked": picked,
         "ledger": ledger_of(picked) if picked else None,
+        "again": read_again(picked) if picked and not picked.is_open else "",
         "pills": pills,
         "count": next((pill.count for pill in pills if pill.current), pills[0].count),
         "filters": _filters(request, wanted),

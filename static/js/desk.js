@@ -186,11 +186,22 @@
     leave();
   });
   document.addEventListener("htmx:xhr:progress", (event) => {
-    const bar = document.querySelector("[data-upload]");
-    if (!bar || !event.detail.total || !document.querySelector("#run-file")?.files.length) return;
-    bar.hidden = false;
-    bar.value = (event.detail.loaded * 100) / event.detail.total;
+    const part = document.querySelector("[data-upload]");
+    if (!part || !event.detail.total || !document.querySelector("#run-file")?.files.length) return;
+    const { loaded, total } = event.detail;
+    const percent = Math.floor((loaded * 100) / total);
+    part.hidden = false;
+    part.querySelector("progress").value = percent;
+    const sent = `${loaded.toLocaleString("en")} of ${total.toLocaleString("en")} bytes, ${percent} %`;
+    part.querySelector("[data-upload-said]").textContent = loaded < total ? `Uploading: ${sent}` : `Uploaded: ${sent}. Checking it.`;
   });
+  // What did not arrive is no upload that goes on.
+  for (const failure of ["htmx:sendError", "htmx:responseError"]) {
+    document.addEventListener(failure, () => {
+      const part = document.querySelector("[data-upload]");
+      if (part) part.hidden = true;
+    });
+  }
 
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 

@@ -14,6 +14,7 @@ from accounts.models import AuditEntry, Company, Membership, Role, User
 from integrations.models import Run, RunStatus
 from tests import factories
 from tests.accounts.world import World
+from tests.runs.making import make_run, process_of
 
 NEW_YEAR = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
 
@@ -232,3 +233,31 @@ def test_time_zones_are_those_of_places_and_the_one_chosen_before(client: Client
     address = reverse("company", args=[company.public_id])
     assert '<option value="Japan" selected>' in client.get(address).content.decode()
     assert client.post(address, {"name": "Harwood", "time_zone": "Japan"}).status_code == 302
+
+
+def test_a_thing_of_another_company_of_ones_own_offers_to_switch_and_leads_there(
+    client: Client, vera: User, company: Company, northwind: Company
+) -> None:
+    run = make_run(process_of(northwind), number=7_001)
+    client.force_login(vera)
+    for there in (f"/runs/{run.number}/summary/", f"/processes/{run.process.public_id}/"):
+        switch(client, company)
+        lost = client.get(there)
+        assert lost.status_code == 404 and "Switch to Northwind" in lost.content.decode()
+        answers = {"company": str(northwind.public_id), "next": there}
+        assert client.post(reverse("company-switch"), answers).url == there
+        assert client.get(there).status_code == 200
+
+
+def test_a_thing_of_a_company_that_is_not_ones_own_is_not_told(client: Client, vera: User, northwind: Company) -> None:
+    run = make_run(process_of(factories.make_company("Elsewhere Ltd")), number=7_002)
+    client.force_login(vera)
+    for there in (f"/runs/{run.number}/summary/", f"/processes/{run.process.public_id}/", "/runs/7003/summary/"):
+        lost = client.get(there)
+        assert lost.status_code == 404 and "Switch to" not in lost.content.decode()
+
+
+@pytest.mark.parametrize("there", ["https://elsewhere.test/", "//elsewhere.test/", "/\\elsewhere.test", "javascript:1"])
+def test_the_switch_leads_nowhere_outside(client: Client, vera: User, company: Company, there: str) -> None:
+    client.force_login(vera)
+    assert client.post(reverse("company-switch"), {"company": str(company.public_id), "next": there}).url == "/"

@@ -178,7 +178,7 @@ def test_while_the_last_run_goes_on_re_run_is_disabled_and_names_it(
         request_run(customers, by=omar)
     drawer = open_panel(enter(omar, "/runs/"))
     expect(drawer.get_by_role("button", name="Re-Run")).to_be_disabled()
-    expect(drawer.get_by_text("Run 1 is In-Progress")).to_be_visible()
+    expect(drawer.get_by_text(re.compile("Run 1 “.*” is In-Progress"))).to_be_visible()
     expect(drawer.get_by_role("button", name="Run with changes")).to_be_enabled()
 
 
@@ -187,8 +187,13 @@ def test_progress_shows_figures_and_the_run_is_cancelled_from_the_panel(
 ) -> None:
     page = enter(omar, "/runs/")
     drawer = open_panel(page)
+    steps = drawer.locator(".wizard h2, .wizard .form-label")
+    expect(steps).to_have_text(
+        ["Select", "Integration Run Name optional", "Source file", "Parameters", "Run"], use_inner_text=True
+    )
     drawer.get_by_role("button", name="Run Integration").click()
     expect(drawer.get_by_text("run 1", exact=True)).to_be_visible()
+    expect(steps).to_have_text(["Select", "Integration Run Name", "Source file", "Parameters", "Run"])
     (run,) = runs_of(demo)
     with scope(company=demo):
         Run.objects.claim_queued(run, owner="a worker")
@@ -196,7 +201,7 @@ def test_progress_shows_figures_and_the_run_is_cancelled_from_the_panel(
         counts = {"created": 400, "failed": 3}
         Run.objects.settle(run.pk, run.epoch, segment=1, documents=counts, rows=counts)
 
-    expect(drawer.get_by_text("400 OK · 3 failed · 997 in all")).to_be_visible()
+    expect(drawer.get_by_text("400 delivered · 3 failed · 997 in all")).to_be_visible()
     expect(drawer.get_by_text("40 %")).to_be_visible()
     expect(drawer.get_by_text(re.compile(r"documents a second, about .* left"))).to_be_visible()
     drawer.get_by_text("Cancel run", exact=True).click()
@@ -207,8 +212,23 @@ def test_progress_shows_figures_and_the_run_is_cancelled_from_the_panel(
     expect(drawer.get_by_text("It ends at its next segment.", exact=True)).to_be_visible()
     with scope(company=demo):
         Run.objects.finish(run.pk, run.epoch, status=RunStatus.CANCELLED, reason="What was not sent yet is held.")
-    expect(drawer.get_by_text("400 OK · 3 failed · 594 held · 997 in all")).to_be_visible()
+    expect(drawer.get_by_text("400 delivered · 3 failed · 594 held · 997 in all")).to_be_visible()
     expect(drawer.get_by_text("Cancelled.", exact=True)).to_be_visible()
+
+
+def test_an_upload_tells_how_many_bytes_have_left(
+    enter: Enter, customers: Process, omar: User, demo: Company, tmp_path: Path
+) -> None:
+    file = tmp_path / "more.csv"
+    file.write_text("CustomerNumber\nC1\n")
+    page = enter(omar, "/runs/")
+    drawer = open_panel(page)
+    drawer.locator("#run-file").set_input_files(file)
+    expect(drawer.get_by_role("progressbar", name="Upload")).to_be_hidden()
+    told = "new CustomEvent('htmx:xhr:progress', {detail: {loaded: 512000, total: 1024000}})"
+    page.evaluate(f"document.dispatchEvent({told})")
+    expect(drawer.get_by_text("Uploading: 512,000 of 1,024,000 bytes, 50 %")).to_be_visible()
+    expect(drawer.get_by_role("progressbar", name="Upload")).to_have_js_property("value", 50)
 
 
 def test_closing_the_panel_cancels_nothing_and_gives_the_focus_back(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from django.urls import reverse
 from django_scopes import scope
 
 from accounts.models import Company, User
-from integrations.models import Process, Run, RunStatus, StoredFile
+from integrations.engine.plan import Column, Prompt, SourceSpec, Variable
+from integrations.models import GlobalVariable, Process, ProcessVersion, Run, RunStatus, StoredFile
+from integrations.models.run import Trigger
 from integrations.runs.perform import perform_next
+from integrations.runs.request import request_run
 from tests.runs.making import process_of
 from tests.runs.performing import HEADER, Crm, process_into
 
@@ -209,3 +213,93 @@ def test_the_question_of_re_run_names_the_run_and_the_file_it_repeats(omars: Cli
     shown = words(omars.get(reverse("run-panel-process", args=[process.public_id])))
     number = runs_of(process)[0].number
     assert f"Re-Run repeats run {number} (Completed, just now ) with customers.csv, {len(ROWS)} bytes." in shown
+
+
+def panel_of(client: Client, process: Process) -> Any:
+    return client.get(reverse("run-panel-process", args=[process.public_id]))
+
+
+def test_re_run_repeats_the_last_run_that_a_person_started(omars: Client, process: Process) -> None:
+    start(omars, process)
+    perform_next()
+    with scope(company=process.company):
+        by_omar = Run.objects.get()
+        made = request_run(process, by=None, trigger=Trigger.PARENT, file=by_omar.source_file)
+    perform_next()
+    assert panel_of(omars, process).context["last"] == by_omar
+
+    with scope(company=process.company):
+        request_run(process, by=None, trigger=Trigger.PARENT, file=by_omar.source_file)
+    shown = panel_of(omars, process)
+    assert f"Run {made.number + 1}" in words(shown) and "Re-Run waits until it has ended" in words(shown)
+    omars.post(reverse("run-rerun", args=[by_omar.number]))
+    assert Trigger.RERUN not in [run.trigger for run in runs_of(process)], "a direct POST obeys the same rule"
+
+
+def test_a_new_required_parameter_opens_the_form_when_a_run_is_repeated(omars: Client, process: Process) -> None:
+    start(omars, process)
+    perform_next()
+    (run,) = runs_of(process)
+    with scope(company=process.company):
+        GlobalVariable.objects.create(company=process.company, name="GBL_REGION")
+        asking = (Variable(name="GBL_REGION", prompt=Prompt(label="Region", required=True)),)
+        plan = replace(run.version.plan, variables=asking)
+        ProcessVersion.objects.create(company=process.company, process=process, number=2, plan_json=plan.to_json())
+    for htmx in ({}, {"HX-Request": "true"}):
+        opened = omars.post(reverse("run-rerun", args=[run.number]), headers=htmx)
+        assert opened.status_code == 422 and opened.context["parameters"].fields.keys() == {"GBL_REGION"}
+        assert "CUSTOMERS_TO_CRM asks for GBL_REGION: Region is empty" in words(opened)
+        assert bright(opened) == "Run with changes"
+    assert runs_of(process) == [run]
+
+
+def test_the_connection_goes_before_the_default_file_in_words_as_in_deed(
+    omars: Client, process: Process, company: Company
+) -> None:
+    start(omars, process)
+    with scope(company=company):
+        process.default_file = runs_of(process)[0].source_file
+        process.save(update_fields=["default_file"])
+    assert "the default file, unless" in words(panel_of(omars, process))
+    with scope(company=company):
+        version = process.newest_version
+        assert version is not None
+        plan = replace(version.plan, source=replace(version.plan.source, connection="of-a-folder"))
+        ProcessVersion.objects.create(company=company, process=process, number=2, plan_json=plan.to_json())
+    assert "The newest file of the connection" in words(panel_of(omars, process))
+    with scope(company=company):
+        assert request_run(process, by=None).source_file is None
+
+
+def test_a_run_of_a_query_is_said_to_read_its_query_and_not_the_spool_of_its_rows(
+    omars: Client, company: Company, settings: Any, tmp_path: Path
+) -> None:
+    settings.FOLDERS = [tmp_path]
+    with scope(company=company):
+        crm = Crm(company, tmp_path)
+        columns = (Column(name="CustomerNumber"), Column(name="Name"))
+        query = {"query": "SELECT 'C1' AS CustomerNumber, 'Anna' AS Name"}
+        source = SourceSpec(kind="sql_query", connection=str(crm.connection.public_id), options=query, columns=columns)
+        process = process_into(crm, source=source)
+    start(omars, process, None)
+    perform_next()
+    (run,) = runs_of(process)
+    assert run.status == RunStatus.COMPLETED, run.reason
+    pages = (panel_of(omars, process), omars.get(reverse("run-progress", args=[run.number])), omars.get("/runs/?run=1"))
+    asked = words(pages[0])
+    assert "with what its source (SQL query) gives now" in asked
+    assert "SQL query, asked by the run itself" in words(pages[1])
+    assert not [page for page in pages if "rows.jsonl.gz" in page.content.decode()]
+
+
+def test_a_name_that_is_too_long_is_refused_and_kept(omars: Client, process: Process) -> None:
+    response = start(omars, process, name="n" * 201)
+    assert response.status_code == 422 and runs_of(process) == []
+    assert "has 201 characters; it may have 200" in words(response) and "n" * 201 in response.content.decode()
+
+
+def test_a_name_in_use_is_accepted_and_the_run_that_has_it_is_named(omars: Client, process: Process) -> None:
+    start(omars, process, name="Monday")
+    first = runs_of(process)[0].number
+    told = words(start(omars, process, ROWS + b"00002,Ben\n", name="Monday"))
+    assert len(runs_of(process)) == 2 and f"Run {first} has the same name" in told
