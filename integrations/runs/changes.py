@@ -4,8 +4,9 @@ Both are pinned as one spool, so that whoever resumes or looks at the run sees t
 among the new rows, those are the newer ones: its carried rows are left out.
 """
 
-from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,17 @@ from integrations.engine.watermark import Mark, Reached, marks
 from integrations.models import Run, Watermark
 from integrations.runs.files import path_of
 
+NAMED = 5
+"""Documents that are named where many are told of."""
+
 
 @dataclass(kw_only=True)
 class Changes:
-    """What a run of changes read, as `Run.changes` keeps it. `revision` is that of the watermark that it began with."""
+    """What a run of changes read, as `Run.changes` keeps it. `revision` is that of the watermark that it began with.
+
+    `fewer_rows` counts the carried documents that came again with fewer rows than they had. Whether the others are gone
+    or have not changed cannot be known, so it is told; the first few are named in `named`.
+    """
 
     column: str
     since: str
@@ -33,6 +41,8 @@ class Changes:
     carried_rows: int = 0
     carried_from: int | None = None
     moved: bool | None = None
+    fewer_rows: int = 0
+    named: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -69,6 +79,8 @@ def write_changes(
     changes.reached = noticing.reached
     if old is None:
         return new
+    fewer = noticing.came_with_fewer_rows()
+    changes.fewer_rows, changes.named = len(fewer), [str(mark) for mark in fewer[:NAMED]]
     kept = _Kept(old, plan, noticing.columns, noticing.again)
     whole = folder / "whole"
     changes.carried_rows = write_spool(_Joined(kept, SpooledSource(new)), whole, look_up=look_up) - changes.new_rows
@@ -82,8 +94,9 @@ class _Noticing:
         self._source, self._plan, self._old = source, plan, old
         self._reached = Reached(plan.source.watermark_column or Column(name=plan.source.watermark), since)
         self._columns: tuple[str, ...] | None = None
-        self._carried: frozenset[Mark] = frozenset()
-        self.again: set[Mark] = set()
+        self._carried: Counter[Mark] = Counter()
+        self.again: Counter[Mark] = Counter()
+        """How many rows came of each document that is carried."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -94,7 +107,7 @@ class _Noticing:
             if self._old is not None:
                 keys = Keys(self._plan, self._columns)
                 rows = _Kept(self._old, self._plan, self._columns, frozenset()).read()
-                self._carried = frozenset(mark for batch in rows for mark in marks(keys, batch.rows))
+                self._carried = Counter(mark for batch in rows for mark in marks(keys, batch.rows))
         return self._columns
 
     @property
@@ -107,8 +120,12 @@ class _Noticing:
         for batch in self._source.read():
             self._reached.see([row[at] for row in batch.rows], batch.first_row)
             if self._carried:
-                self.again.update(self._carried.intersection(marks(keys, batch.rows)))
+                self.again.update(mark for mark in marks(keys, batch.rows) if mark in self._carried)
             yield batch
+
+    def came_with_fewer_rows(self) -> list[Mark]:
+        """Give the carried documents that came again with fewer rows than are carried."""
+        return [mark for mark, rows in self.again.items() if rows < self._carried[mark]]
 
     def interrupt(self) -> None:
         if isinstance(self._source, Interruptible):
@@ -132,7 +149,7 @@ def _check(plan: Plan, columns: Sequence[str]) -> None:
 class _Kept:
     """The carried rows in the columns that the source has now, but for those of documents that came `again`."""
 
-    def __init__(self, old: Source, plan: Plan, columns: Sequence[str], again: Set[Mark]) -> None:
+    def __init__(self, old: Source, plan: Plan, columns: Sequence[str], again: Container[Mark]) -> None:
         self.columns = tuple(columns)
         self._old, self._again, self._keys = old, again, Keys(plan, self.columns)
         for column in plan.source.columns:

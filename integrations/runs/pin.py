@@ -130,6 +130,14 @@ def _changes(
     changes, carried = begin(run, spec)
     with _asked(_context(spec, values, changes.since), redact) as source, _spool_folder() as folder:
         rows = write_changes(source, run.version.plan, changes, carried, folder, look_up)
+        if changes.fewer_rows:
+            journal.log(
+                "warning",
+                f"Of {changes.fewer_rows:,} carried document{'' if changes.fewer_rows == 1 else 's'} fewer rows came than "
+                f"had failed ({', '.join(changes.named)}). The rows that came stand for the whole document: if the query "
+                "gives only the rows that changed, the others were not sent. Have it give all rows of a document, or reset "
+                "the watermark.",
+            )
         return _record(run, journal, _kept(run, rows, look_up), changes=changes.to_json())
 
 

@@ -23,7 +23,9 @@ def to_be_read(process: Process, plan: Plan, kept: StoredFile | None) -> Reads |
     if kept is not None:
         return Reads(kept.name, f"{kept.size_bytes:,} bytes · uploaded already, unless you choose another")
     if plan.source.connection:
-        return Reads("The newest file of the connection", "fetched when the run starts, unless you choose another")
+        return Reads(
+            "The one file that matches at its connection", "fetched when the run starts, unless you choose another"
+        )
     if process.default_file is not None:
         file = process.default_file
         return Reads(file.name, f"{file.size_bytes:,} bytes · the default file, unless you choose another")
@@ -57,7 +59,9 @@ def was_read(run: Run) -> Reads:
     if run.source_file is not None:
         return Reads(run.source_file.name, f"{run.source_file.size_bytes:,} bytes")
     return (
-        Reads("The newest file of the connection", "fetched when the run starts") if run.is_open else Reads("None", "")
+        Reads("The one file that matches at its connection", "fetched when the run starts")
+        if run.is_open
+        else Reads("None", "")
     )
 
 

@@ -354,6 +354,11 @@ def _changes(run: Run) -> str:
     if read.carried_rows:
         rows += f" and {read.carried_rows:,} carried from "
         rows += f"run {read.carried_from}" if read.carried_from else "a run that is no longer kept"
+    if read.fewer_rows:
+        rows += (
+            f"; of {read.fewer_rows:,} carried document{'' if read.fewer_rows == 1 else 's'} fewer rows came than had "
+        )
+        rows += f"failed ({', '.join(read.named)}), so look whether they are whole"
     if read.moved:
         end = f"watermark moved to {read.reached}"
     elif run.is_open:

@@ -27,13 +27,14 @@ from integrations.engine.plan import (
     Then,
     ValueType,
 )
-from integrations.models import Process, ProcessVersion, Run, RunStatus, StoredFile, Watermark
+from integrations.models import LogEntry, Process, ProcessVersion, Run, RunStatus, StoredFile, Watermark
 from integrations.runs import perform as performing
 from integrations.runs.files import path_of
 from integrations.runs.perform import perform_next
 from integrations.runs.request import request_run, rerun
 from integrations.runs.retention import delete_old_runs
 from integrations.runs.watermarks import changing
+from integrations.web.run_summary import _changes
 from tests import factories
 from tests.connectors.test_rest import Service, service  # noqa: F401  (a fixture)
 from tests.runs.performing import Crm, fresh, process_into
@@ -243,6 +244,22 @@ def test_all_rows_of_a_document_are_carried_and_replaced_together(crm: Crm) -> N
 
     assert rows_of(run) == ["1", "1", "2"]
     assert crm.customers() == [("2", "Ben")]
+    # Whether its other row is gone or has not changed, nobody can know: so it is told.
+    assert (run.changes["fewer_rows"], run.changes["named"]) == (1, ["2"])
+    (line,) = LogEntry.objects.filter(run=run, level="warning")
+    assert line.message.startswith("Of 1 carried document fewer rows came than had failed (2).")
+    assert "of 1 carried document fewer rows came than had failed (2), so look whether they are whole" in _changes(run)
+
+
+def test_a_document_that_comes_again_with_as_many_rows_is_whole(crm: Crm) -> None:
+    process = asking(crm)
+    add(crm, ("1", None, 1), ("1", "x", 2))
+    ran(process)
+    add(crm, ("1", "Anna", 3), ("1", "Anna", 4))
+
+    run = ran(process)
+    assert (rows_of(run), run.changes["fewer_rows"]) == (["1", "1"], 0)
+    assert not LogEntry.objects.filter(run=run, level="warning").exists()
 
 
 def test_without_key_fields_the_whole_row_tells_what_comes_again(crm: Crm) -> None:

@@ -266,7 +266,7 @@ def test_the_connection_goes_before_the_default_file_in_words_as_in_deed(
         assert version is not None
         plan = replace(version.plan, source=replace(version.plan.source, connection="of-a-folder"))
         ProcessVersion.objects.create(company=company, process=process, number=2, plan_json=plan.to_json())
-    assert "The newest file of the connection" in words(panel_of(omars, process))
+    assert "The one file that matches at its connection" in words(panel_of(omars, process))
     with scope(company=company):
         assert request_run(process, by=None).source_file is None
 

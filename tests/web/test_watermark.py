@@ -125,7 +125,7 @@ def test_the_summary_says_since_when_what_came_and_whether_it_moved(crm: Crm, do
     assert stays in summary(doras, third)
     assert "3 new rows and 1 carried" in summary(doras, failed)
     assert "the watermark stays, for the run did not end well." in summary(doras, failed)
-    assert "again, with the changes since the watermark as it is now?" in summary(doras, failed)
+    assert "again with the changes since the watermark as it is now?" in summary(doras, failed)
 
 
 def test_a_reset_asks_first_and_reads_everything_again(doras: Client, dora: User, changing: Process) -> None:
