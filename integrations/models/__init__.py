@@ -7,6 +7,7 @@ from integrations.models.output_file import OutputFile
 from integrations.models.process import Process, ProcessVersion
 from integrations.models.rolling_number import GivenNumbers, RollingNumber
 from integrations.models.run import Run, RunStatus
+from integrations.models.runs_view import RunsColumns, RunsView
 from integrations.models.stored_file import StoredFile
 from integrations.models.translation import TranslationRows, TranslationTable
 from integrations.models.variable import GlobalVariable
@@ -26,6 +27,8 @@ __all__ = [
     "RollingNumber",
     "Run",
     "RunStatus",
+    "RunsColumns",
+    "RunsView",
     "StageEntry",
     "StoredFile",
     "TaskDeed",

@@ -61,7 +61,10 @@ class DocumentOutcome(CompanyOwned):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["run", "document"], name="one_outcome_a_document")]
-        indexes: ClassVar = [models.Index(fields=["run", "cause"], name="outcomes_by_cause")]
+        indexes: ClassVar = [
+            models.Index(fields=["run", "cause"], name="outcomes_by_cause"),
+            models.Index(fields=["company", "key"], name="outcomes_by_key"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.key}: {self.sentence}"

@@ -422,6 +422,7 @@ class Run(CompanyOwned):
             models.Index(fields=["company", "status", "-number"], name="runs_by_status"),
             models.Index(fields=["company", "name"], name="runs_by_name"),
             models.Index(fields=["process", "-number"], name="runs_of_a_process"),
+            models.Index(fields=["process", "trigger", "-number"], name="runs_of_a_process_by_trigger"),
             models.Index(fields=["company", "process", "status", "-number"], name="runs_of_a_process_by_status"),
             # Not partial: SQLite proves a condition only where the query spells it out.
             models.Index(fields=["status", "process", "exclusive", "id"], name="runs_in_line"),

@@ -3,7 +3,7 @@
 With four probes about one look in eighty is in vain; a million documents cost a little over a megabyte.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 BITS_A_KEY = 10
@@ -27,6 +27,19 @@ def may_hold(key_filter: bytes, key: str) -> bool:
     return bool(key_filter) and all(
         key_filter[place >> 3] & (1 << (place & 7)) for place in _places(key, len(key_filter) * 8)
     )
+
+
+def asking(key: str) -> Callable[[bytes | memoryview], bool]:
+    """Give `may_hold` for one key and many filters: the key is digested once, and places once for each size."""
+    places: dict[int, tuple[int, ...]] = {}
+
+    def asked(key_filter: bytes | memoryview) -> bool:
+        size = len(key_filter) * 8
+        if size not in places:
+            places[size] = _places(key, size) if size else ()
+        return size > 0 and all(key_filter[place >> 3] & (1 << (place & 7)) for place in places[size])
+
+    return asked
 
 
 def _places(key: str, size: int) -> tuple[int, int, int, int]:

@@ -49,6 +49,11 @@ def read_again(run: Run) -> str:
     return "with the file that it finds now"
 
 
+def takes_file(run: Run) -> bool:
+    """True where the source file of `run` is one that people know, and not the spool of its rows."""
+    return not run.has_parents_rows and source_kind(run.version.plan.source.kind).takes_file
+
+
 def was_read(run: Run) -> Reads:
     """Say what `run` reads or has read."""
     if run.has_parents_rows:

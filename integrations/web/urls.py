@@ -24,6 +24,7 @@ from integrations.web import (
     run_panel,
     run_summary,
     runs,
+    runs_views,
     translation_tables,
 )
 
@@ -35,6 +36,9 @@ urlpatterns = [
     path("run/<uuid:public_id>/start/", run_panel.start, name="run-start"),
     path("run/progress/<int:number>/", run_panel.progress, name="run-progress"),
     path("runs/", runs.runs, name="runs"),
+    path("runs/columns/", runs_views.save_columns, name="runs-columns"),
+    path("runs/views/save/", runs_views.save_view, name="runs-view-save"),
+    path("runs/views/change/", runs_views.change_view, name="runs-view-change"),
     path("runs/<int:number>/summary/", run_summary.summary, name="run-summary"),
     path("runs/<int:number>/details/", run_summary.details, name="run-details"),
     path("runs/<int:number>/errors/", run_summary.errors, name="run-errors"),

@@ -48,7 +48,9 @@ from integrations.models import (
     ProcessVersion,
     RollingNumber,
     Run,
+    RunsColumns,
     RunStatus,
+    RunsView,
     StageEntry,
     StoredFile,
     TaskDeed,
@@ -89,6 +91,7 @@ class Furniture:
     spare_sequence: RollingNumber
     workbook: StoredFile
     export: StoredFile
+    view: RunsView
 
 
 @dataclass
@@ -160,6 +163,7 @@ def furnish(company: Company, by: User, folder: Path, *, word: str, number: int)
             spare_sequence=_sequence(company, f"Spare{word}", word, by),
             workbook=_workbook(company, folder, word, by),
             export=_export(company, word, by),
+            view=_view(company, word, by),
         )
 
 
@@ -196,6 +200,11 @@ def _sequence(company: Company, name: str, word: str, by: User) -> RollingNumber
     return RollingNumber.objects.create(
         company=company, name=name, prefix=f"N{word}-", description=f"Described{word}", updated_by=by
     )
+
+
+def _view(company: Company, word: str, by: User) -> RunsView:
+    RunsColumns.objects.create(company=company, user=by, columns=["status", "name", "failed"])
+    return RunsView.objects.create(company=company, user=by, name=f"Failed{word}", query=f"q=Nightly{word}")
 
 
 def _workbook(company: Company, folder: Path, word: str, by: User) -> StoredFile:
