@@ -1,12 +1,12 @@
 """The tables of other systems that a run looks values up in: one finder a connection, as long as the run goes on."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from integrations.connectors.registry import connector
 from integrations.connectors.spec import Finder
-from integrations.engine.errors import DefinitionError, TransientError, Where
+from integrations.engine.errors import DefinitionError, TransientError, WaybillError, Where
 from integrations.engine.execute import ATTEMPTS, FIRST_PAUSE_SECONDS
 from integrations.engine.plan import ColumnType, FieldMap, Lookup, Plan
 from integrations.engine.ports import Found
@@ -52,6 +52,26 @@ class RunLookups:
     def close(self) -> None:
         for finder in self._finders.values():
             finder.close()
+
+
+class RedactedLookups:
+    """`engine.ports.Lookups` for what people look at: an answer that repeats the secret it was asked with shows dots. A run
+    masks what it writes down; a preview writes nothing, and shows it at once."""
+
+    def __init__(self, lookups: RunLookups, redact: Callable[[str], str]) -> None:
+        self._lookups, self._redact = lookups, redact
+
+    def find(self, lookup: Lookup, keys: Sequence[tuple[str, ...]]) -> Sequence[Found]:
+        try:
+            found = self._lookups.find(lookup, keys)
+        except WaybillError as error:
+            error.sentence = self._redact(error.sentence)
+            raise
+        return [self._shown(item) for item in found]
+
+    def _shown(self, found: Found) -> Found:
+        value = None if found.value is None else self._redact(found.value)
+        return found._replace(value=value, fault=self._redact(found.fault))
 
 
 def open_lookups(plan: Plan, *, seconds: float = SECONDS, attempts: int = ATTEMPTS, draft: bool = False) -> RunLookups:

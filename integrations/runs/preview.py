@@ -29,7 +29,7 @@ from integrations.models.vault import vault_of
 from integrations.runs.connections import connection_of, opened
 from integrations.runs.facts import trial_facts
 from integrations.runs.files import path_of, store
-from integrations.runs.lookups import open_lookups
+from integrations.runs.lookups import RedactedLookups, open_lookups
 from integrations.runs.numbers import NextNumbers
 from integrations.runs.pin import pattern_of, values_named_by
 from integrations.runs.redaction import Redacted, Redactor
@@ -51,6 +51,7 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS, only: int | No
     values = values_of(process, plan)
     check_names(plan, values)
     plan = _begun(plan)
+    redact = Redactor(plan.to_json(), vault_of(process.company))
     with (
         closing(open_lookups(plan, seconds=SECONDS, attempts=1, draft=True)) as lookups,
         sample_source(process, plan.source) as source,
@@ -60,7 +61,7 @@ def preview_of(process: Process, plan: Plan, *, rows: int = ROWS, only: int | No
             variables=Variables(masked(values)),
             tables=tables_of(pins_of(plan)),
             started_at=local_start(process.company, timezone.now()),
-            lookups=lookups,
+            lookups=RedactedLookups(lookups, redact),
             numbers=NextNumbers(),
         )
         if not plan.has_scripts:

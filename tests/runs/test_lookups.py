@@ -1,17 +1,20 @@
 """Runs that look values up in another system."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from accounts.models import Company
+from integrations.engine.errors import AdministratorError
 from integrations.engine.execute import ATTEMPTS
 from integrations.engine.plan import ColumnType, FieldMap, Line, Lookup, Match, NoneFound, Stage, Task, TaskType
-from integrations.models import DocumentOutcome, Process, RunStatus
+from integrations.models import Connection, DocumentOutcome, Process, RunStatus
 from integrations.runs import lookups
+from integrations.runs.preview import preview_of
 from tests import factories
 from tests.connectors.test_rest import Service, service
-from tests.runs.performing import Crm, performed, process_into
+from tests.runs.performing import Crm, file_of, performed, process_into
 
 __all__ = ["service"]
 
@@ -134,3 +137,28 @@ def test_rows_are_validated_there(crm: Crm, shop: Lookup, service: Service) -> N
     run = performed(process_into(crm, tasks=(task,)), ROWS)
 
     assert run.reason.startswith("CHECK failed: 1 row of 3 is not found in names/{short}: row 2 (2), “Bolt” in Name.")
+
+
+@pytest.mark.parametrize("answer", [401, 500, 200])
+def test_a_preview_shows_no_secret_that_an_answer_repeats(
+    crm: Crm, shop: Lookup, service: Service, company: Company, answer: int
+) -> None:
+    there = Connection.objects.get(public_id=shop.connection)
+    there.settings["auth"] = "bearer"
+    there.seal_secret("secret", "only-the-shop-knows")
+    there.save()
+    process = through(crm, shop)
+    process.sample = file_of(company, ROWS)
+    process.save()
+
+    def repeated(path: str, query: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
+        return answer, {"long": f"you sent {service.asked[-1][1]['Authorization']}"}, {}
+
+    service.reply = repeated
+    try:
+        shown = repr(preview_of(process, process.drafted))
+    except AdministratorError as refused:
+        shown = refused.sentence
+
+    assert "you sent Bearer ••••••" in shown
+    assert "only-the-shop-knows" not in shown
