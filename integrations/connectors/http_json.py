@@ -5,8 +5,9 @@ honours the key: then a repetition changes nothing, and is made.
 """
 
 import json
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -26,7 +27,7 @@ from integrations.connectors.spec import (
     Tested,
 )
 from integrations.egress.http import Answer, HttpDoor, Outgoing, Patience, Unanswered, says_nothing_of_before
-from integrations.engine.batch import Bucket, Delivery, MappedBatch, Problem
+from integrations.engine.batch import Bucket, Delivery, LineRecords, MappedBatch, Problem
 from integrations.engine.errors import DefinitionError, TransientError, WaybillError, Where
 from integrations.engine.plan import Line, WriteMode
 from integrations.engine.ports import Settled, Ticket
@@ -35,6 +36,7 @@ from integrations.engine.watermark import WATERMARK
 
 BATCH_DOCUMENTS = 200
 ANSWER_CHARS = 2_000
+HALF = re.compile("[\ud800-\udfff]")
 METHODS = {WriteMode.INSERT: "POST", WriteMode.UPSERT: "PUT", WriteMode.UPDATE: "PATCH", WriteMode.DELETE: "DELETE"}
 
 
@@ -72,6 +74,8 @@ class HttpJsonDestination:
         end = len(batch.documents)
         for number, records in enumerate(batch.lines):
             count: Counter[Bucket] = Counter({Bucket.RESTRICTED: records.restricted} if records.restricted else {})
+            unfit = _unfit(self._lines[number], records, problems)
+            problems |= unfit
             # A document that met a problem on one line sends nothing on the next ones.
             going = [
                 (owner, record)
@@ -105,14 +109,16 @@ class HttpJsonDestination:
                     problems.setdefault(owner, problem)
                 if bucket is not Bucket.FAILED:
                     there.add(owner)
-            count[Bucket.HELD] += sum(owner < end for owner in records.owners) - len(going)
+            not_sent = sum(owner < end for owner in unfit)
+            count[Bucket.FAILED] += not_sent
+            count[Bucket.HELD] += sum(owner < end for owner in records.owners) - len(going) - not_sent
             counts.append(+count)
         for owner in problems:
             # A part that arrived and one that did not: that it is whole there cannot be said.
             buckets[owner] = Bucket.UNKNOWN if owner in there else Bucket.FAILED
         return Delivery(
             buckets=[bucket or Bucket.UNCHANGED for bucket in buckets[:end]],
-            problems=problems,
+            problems={owner: problem for owner, problem in problems.items() if owner < end},
             line_counts=[dict(count) for count in counts],
         )
 
@@ -231,6 +237,25 @@ def test(opened: Opened) -> Tested:
         sentence = f"The address answers, but refuses the credentials ({result.status})."
         return Tested(ok=False, sentence=sentence, checks=(reached, ("Credentials", False, sentence)))
     return Tested(ok=True, sentence=reached[2], checks=(reached,))
+
+
+def _unfit(line: Line, records: LineRecords, known: Container[int]) -> dict[int, Problem]:
+    """Give the documents, but for those `known` to have a problem, that hold half of a character: a service or a script
+    may give one, and no request can carry it."""
+    unfit: dict[int, Problem] = {}
+    for owner, record in zip(records.owners, records.records, strict=True):
+        values = zip(line.fields, record, strict=True)
+        name = next((item.target for item, value in values if isinstance(value, str) and HALF.search(value)), "")
+        if name and owner not in known:
+            what = f"{name} holds half of a character"
+            problem = Problem(
+                sentence=f"{what}, which no request can carry. Correct it in the source.",
+                cause=what,
+                code="record.text",
+                where=Where(stage="deliver", column=name),
+            )
+            unfit.setdefault(owner, problem)
+    return unfit
 
 
 def _placed(going: Sequence[tuple[int, Any]]) -> list[tuple[int, tuple[int, Any]]]:

@@ -393,3 +393,13 @@ def test_a_test_says_whether_the_address_answers(world: Server) -> None:
     assert http_json.test(world.opened()).ok
     closed = Opened(public_id="c", name="CRM", settings={"url": world.url})
     assert "private network" in http_json.test(closed).sentence
+
+
+def test_half_of_a_character_fails_its_document_alone(world: Server) -> None:
+    destination = open_destination(world)
+    delivery = deliver(destination, ("1", "a"), ("2", "half \ud800"), ("3", "c"))
+    destination.close()
+    assert delivery.buckets == [Bucket.CREATED, Bucket.FAILED, Bucket.CREATED]
+    assert "name holds half of a character" in delivery.problems[1].sentence
+    assert delivery.line_counts == [{Bucket.CREATED: 2, Bucket.FAILED: 1}]
+    assert sorted(body["number"] for *_, body in world.requests) == ["1", "3"]
