@@ -70,7 +70,7 @@ class ConnectionForm(PlainForm):
         moved = [
             s.label
             for s in self.connector.settings
-            if s.leads and given.get(s.name) not in (None, "", stored.get(s.name))
+            if s.leads and (given.get(s.name) or s.default or "") not in ("", stored.get(s.name) or s.default)
         ]
         for setting in self.connector.settings:
             left = not given.get(setting.name) and not given.get(f"forget-{setting.name}")

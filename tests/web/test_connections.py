@@ -387,3 +387,22 @@ def test_the_settings_of_one_system_stand_together_under_its_name(client: Client
     client.force_login(dora)
     groups = client.get(reverse("connection-new", args=["sql"])).context["groups"]
     assert [(group.title, len(group.fields)) for group in groups] == [("", 1), ("SQLite file", 1), ("PostgreSQL", 6)]
+
+
+@pytest.mark.parametrize("way", ["connection-test", "connection-save"])
+def test_a_port_that_is_cleared_is_another_one_and_no_stored_password_goes_there(
+    client: Client, dora: User, company: Company, way: str
+) -> None:
+    there = {"system": "postgresql", "host": "db.example", "port": 6543, "database": "shop", "user": "waybill"}
+    server = factories.make_connection(company, "Server", "sql", **there)
+    server.seal_secret("password", PASSWORD)
+    with scope(company=company):
+        server.save()
+    client.force_login(dora)
+
+    answers = {**there, "name": "Server", "revision": 0, "sslmode": "prefer", "port": ""}
+    response = client.post(reverse(way, args=[server.public_id]), answers)
+
+    assert "Port changed, and the stored password would be sent there" in response.content.decode()
+    server.refresh_from_db()
+    assert server.settings["port"] == 6543
