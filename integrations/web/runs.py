@@ -132,7 +132,7 @@ def runs(request: Request) -> HttpResponse:
         and not request.htmx
         and (view := RunsView.objects.filter(user=request.user, is_default=True).first())
     ):
-        return redirect(f"{reverse('runs')}?{view.query}")
+        return redirect(f"{reverse('runs')}?{view.query or EVERY}")
     wanted = {name: request.GET.get(name, "").strip()[:200] for name in KEPT}
     page = _page(request, wanted)
     columns = chosen(request.user, wanted["columns"])

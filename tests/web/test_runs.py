@@ -397,3 +397,11 @@ def test_a_child_is_told_from_a_run_of_its_own(client: Client, vera: User, proce
     client.force_login(vera)
     assert listed(client, "?kind=child") == [child.number]
     assert listed(client, "?kind=integration&trigger=manual") == [parent.number]
+
+
+def test_runs_can_open_with_a_view_of_every_run(client: Client, vera: User, process: Process) -> None:
+    run = ended(process)
+    client.force_login(vera)
+    client.post("/runs/views/save/", {"name": "All", "query": "", "default": "on"})
+    response = client.get("/runs/", follow=True)
+    assert [line.run for line in response.context["lines"]] == [run]
