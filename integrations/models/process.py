@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import Exists, F, OuterRef, Subquery
 from django.utils import timezone
 
 from accounts.models import Membership, Role, User
@@ -22,8 +22,11 @@ class ProcessQuerySet(models.QuerySet["Process"]):
     def that_may_be_run_by(self, user: User) -> "ProcessQuerySet":
         """Those that do not keep `user` from running them. The role that running needs is asked for elsewhere."""
         administers = Membership.objects.filter(user=user, company=OuterRef("company"), role=Role.ADMINISTRATOR)
-        named = models.Q(runners=None, only_administrators_run=False) | models.Q(runners=user)
-        return self.filter(named | models.Q(models.Exists(administers)))
+        # Asked apart, and not joined: an administrator would see a process once for each person that it names.
+        runners = Process.runners.through.objects.filter(process=OuterRef("pk"))
+        is_named = models.Q(Exists(runners.filter(user=user)))
+        is_open = models.Q(~Exists(runners), only_administrators_run=False)
+        return self.filter(is_named | is_open | models.Q(Exists(administers)))
 
 
 class Process(CompanyOwned):

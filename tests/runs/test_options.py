@@ -250,3 +250,13 @@ def test_a_file_of_today_is_not_deleted_though_no_row_names_it_yet(crm: Crm, set
     _age(path_of(run.source_file), 0)
     assert delete_old_runs() == 1
     assert path_of(run.source_file).exists()
+
+
+def test_an_administrator_sees_a_process_once_however_many_may_run_it(crm: Crm, company: Company) -> None:
+    process = process_into(crm)
+    ada, *others = (
+        factories.make_user(f"{name}@x.test", company=company, role=role)
+        for name, role in (("ada", Role.ADMINISTRATOR), ("olaf", Role.OPERATOR), ("eve", Role.OPERATOR))
+    )
+    process.runners.set(others)
+    assert list(Process.objects.that_may_be_run_by(ada)) == [process]
