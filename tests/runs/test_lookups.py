@@ -8,10 +8,22 @@ import pytest
 from accounts.models import Company
 from integrations.engine.errors import AdministratorError
 from integrations.engine.execute import ATTEMPTS
-from integrations.engine.plan import ColumnType, FieldMap, Line, Lookup, Match, NoneFound, Stage, Task, TaskType
+from integrations.engine.plan import (
+    Column,
+    ColumnType,
+    FieldMap,
+    Line,
+    Lookup,
+    Match,
+    NoneFound,
+    SourceSpec,
+    Stage,
+    Task,
+    TaskType,
+)
 from integrations.models import Connection, DocumentOutcome, Process, RunStatus
 from integrations.runs import lookups
-from integrations.runs.preview import preview_of
+from integrations.runs.preview import first_rows, preview_of
 from tests import factories
 from tests.connectors.test_rest import Service, service
 from tests.runs.performing import Crm, file_of, performed, process_into
@@ -162,3 +174,19 @@ def test_a_preview_shows_no_secret_that_an_answer_repeats(
 
     assert "you sent Bearer ••••••" in shown
     assert "only-the-shop-knows" not in shown
+
+
+def test_a_preview_shows_no_secret_that_the_rows_of_a_service_repeat(
+    crm: Crm, service: Service, company: Company
+) -> None:
+    there = factories.make_connection(company, "Shop", "http", url=service.url, auth="bearer", timeout=5)
+    there.seal_secret("secret", "only-the-shop-knows")
+    there.save()
+    service.reply = lambda path, query: [{"CustomerNumber": "1", "Name": service.asked[-1][1]["Authorization"]}]
+    columns = (Column(name="CustomerNumber"), Column(name="Name"))
+    options = {"path": "customers"}
+    source = SourceSpec(kind="rest", connection=str(there.public_id), options=options, columns=columns)
+    process = process_into(crm, source=source)
+
+    assert first_rows(process, source)[1] == [["1", "Bearer ••••••"]]
+    assert "only-the-shop-knows" not in repr(preview_of(process, process.drafted))
