@@ -82,7 +82,8 @@ class OptionsForm(PlainForm):
         label="Send again, times",
         most=MOST["retry_times"],
         help_text="A document that the destination was too busy or too far away to take is sent again, while the run "
-        "waits. What it refused, and what may have arrived, is not.",
+        "waits. What it refused, and what may have arrived, is not. Where the service honours no keys, a worker that is "
+        "killed meanwhile leaves the documents of its batch unknown.",
     )
     retry_seconds = Limit(label="Seconds before each", most=MOST["retry_seconds"])
     time_limit = Limit(
