@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from integrations.connectors.outputs import IN_FOLDER
-from integrations.connectors.places import HIDDEN, folder_of, lies_within
+from integrations.connectors.places import HIDDEN, folder_of, lies_within, see_that_a_file_is_meant
 from integrations.connectors.spec import Connector, FileDoor, FoundFile, Opened, Setting, Tested
 from integrations.engine.errors import AdministratorError, DefinitionError, SourceError, WaybillError
 from integrations.engine.file_name import search_complaint
@@ -22,12 +22,7 @@ def find(opened: Opened, pattern: str) -> list[FoundFile]:
     if said := search_complaint(pattern):
         raise DefinitionError(said)
     files, folders = _matching(opened, pattern)
-    if folders and not files:
-        raise SourceError(
-            f"“{folders[0]}” at {opened.name} is a folder, and a run reads a file. Put the file itself there, or correct "
-            f"the pattern {pattern}.",
-            code="source.folder",
-        )
+    see_that_a_file_is_meant(opened, pattern, files, folders)
     return files
 
 

@@ -1,10 +1,11 @@
-"""Where a connection may look on the server's own disk: inside the folders the installation opens, nowhere else."""
+"""Where a connection may look on the server's own disk: inside the folders the installation opens, nowhere else. What
+holds for folders anywhere stands here, too."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from integrations.connectors.spec import Opened
-from integrations.engine.errors import AdministratorError, DefinitionError
+from integrations.connectors.spec import FoundFile, Opened
+from integrations.engine.errors import AdministratorError, DefinitionError, SourceError
 
 HIDDEN = ".waybill-"
 """How the name of a file begins that is still being made. Sources do not see it."""
@@ -19,6 +20,16 @@ def folder_of(opened: Opened) -> Path:
             code="folder.missing",
         )
     return path
+
+
+def see_that_a_file_is_meant(opened: Opened, pattern: str, files: Sequence[FoundFile], folders: Sequence[str]) -> None:
+    """Raise `SourceError` where only folders match: whoever put one there meant a file."""
+    if folders and not files:
+        raise SourceError(
+            f"“{folders[0]}” at {opened.name} is a folder, and a run reads a file. Put the file itself there, or correct "
+            f"the pattern {pattern}.",
+            code="source.folder",
+        )
 
 
 def allowed_path(text: str, folders: Sequence[Path]) -> Path:

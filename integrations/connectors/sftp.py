@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from integrations.connectors.places import HIDDEN
+from integrations.connectors.places import HIDDEN, see_that_a_file_is_meant
 from integrations.connectors.spec import Connector, FieldKind, FileDoor, FoundFile, Opened, Setting, Tested
 from integrations.egress.stream import connected
 from integrations.engine.errors import AdministratorError, DefinitionError, SourceError, TransientError, WaybillError
@@ -51,12 +51,7 @@ def find(opened: Opened, pattern: str) -> list[FoundFile]:
         raise DefinitionError(said)
     with _folder(opened) as server:
         files, folders = _matching(server, opened, pattern)
-    if folders and not files:
-        raise SourceError(
-            f"“{folders[0]}” at {opened.name} is a folder, and a run reads a file. Put the file itself there, or correct "
-            f"the pattern {pattern}.",
-            code="source.folder",
-        )
+    see_that_a_file_is_meant(opened, pattern, files, folders)
     return files
 
 
