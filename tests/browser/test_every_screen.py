@@ -122,6 +122,16 @@ NO_SCREEN = {
 }
 
 
+OPEN_ALL_THAT_ASK = """() => {
+    const closed = [...document.querySelectorAll('details.ask:not([open])')];
+    closed.forEach((box) => { box.open = true; box.dataset.looked = ''; });
+    return closed.length;
+}"""
+CLOSE_THEM = (
+    "document.querySelectorAll('[data-looked]').forEach((box) => { box.open = false; delete box.dataset.looked; })"
+)
+
+
 class Eye:
     """Looks at pages, and keeps what it finds wrong."""
 
@@ -149,6 +159,9 @@ class Eye:
             if self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
                 wrong.append(f"wider than {width} px")
             wrong += [f"{theme} {width}: {rule}" for rule in self._axe()]
+            if self.page.evaluate(OPEN_ALL_THAT_ASK):
+                wrong += [f"{theme} {width}, asking: {rule}" for rule in self._axe()]
+                self.page.evaluate(CLOSE_THEM)
         if wrong:
             self.found[name] = wrong
 
