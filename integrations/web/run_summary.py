@@ -44,7 +44,7 @@ from integrations.runs.failed_documents import as_planned, file_name, write_fail
 from integrations.runs.files import path_of
 from integrations.runs.request import Refused, request_cancel, rerun
 from integrations.web.ledger import attention_of, ledger_of
-from integrations.web.reads import given_to, read_again
+from integrations.web.reads import given_to, read_again, was_read
 from integrations.web.run_panel import ask, watch
 from integrations.web.runs import STAGES, line_of
 
@@ -315,6 +315,7 @@ def _frame(request: Request, run: Run) -> dict[str, Any]:
         "line": line_of(run),
         "sentence": sentence_of(run),
         "again": "" if run.is_open else read_again(run),
+        "read": was_read(run),
         "may_run": Role(request.membership.role).includes(Role.OPERATOR),
         "newer_version": newest is not None and newest.pk != run.version_id,
         "attention": attention_of(run),

@@ -285,10 +285,14 @@ def test_a_run_of_a_query_is_said_to_read_its_query_and_not_the_spool_of_its_row
     perform_next()
     (run,) = runs_of(process)
     assert run.status == RunStatus.COMPLETED, run.reason
-    pages = (panel_of(omars, process), omars.get(reverse("run-progress", args=[run.number])), omars.get("/runs/?run=1"))
+    of_run = (
+        omars.get(reverse(name, args=[run.number])) for name in ("run-progress", "run-summary", "run-source-file")
+    )
+    pages = (panel_of(omars, process), *of_run, omars.get("/runs/?run=1"))
     asked = words(pages[0])
     assert "with what its source (SQL query) gives now" in asked
     assert "SQL query, asked by the run itself" in words(pages[1])
+    assert all("SQL query" in words(page) for page in pages[2:4])
     assert not [page for page in pages if "rows.jsonl.gz" in page.content.decode()]
 
 
