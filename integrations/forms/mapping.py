@@ -27,8 +27,8 @@ from integrations.engine.plan import (
     ValueType,
     WithoutParent,
 )
+from integrations.forms.judging import folded, nearest
 from integrations.forms.plain import Code, PlainForm, WholeNumber, spoken
-from integrations.forms.problems import folded, nearest
 from integrations.forms.process import TYPES
 from integrations.scripting.check import mended
 

@@ -3,40 +3,26 @@
 Pure: it looks at the plan and at what is known of its surroundings, never at a database or another system.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
 
-from integrations.connectors.http_call import body_of, statuses
-from integrations.connectors.http_headers import complaint_about as complaint_about_headers
 from integrations.connectors.spec import DestinationKind, SourceKind, TargetField
 from integrations.engine.dates import DATED
 from integrations.engine.errors import DefinitionError, SourceError
-from integrations.engine.file_name import pattern_complaint, search_complaint
+from integrations.engine.file_name import search_complaint
 from integrations.engine.order import HANDED_ON
 from integrations.engine.plan import (
     DOCUMENT,
-    DOCUMENT_STAGES,
-    EVERYTHING_SENT,
     MOST,
     ROWS_OF,
-    VALIDATES_AT,
     ChoicesFrom,
-    Column,
     ColumnType,
     FieldMap,
-    FileAction,
     Line,
     Lookup,
     NoMatch,
-    ParentData,
     Plan,
     Prompt,
     SourceSpec,
-    Stage,
-    Task,
-    TaskType,
     ValueType,
     WhenBusy,
     WriteMode,
@@ -44,69 +30,15 @@ from integrations.engine.plan import (
 from integrations.engine.prompts import complaint_about
 from integrations.engine.secure import is_handle
 from integrations.engine.typed import converter
-from integrations.engine.variables import FACTS, IN_BRACKETS, named_in
+from integrations.engine.variables import IN_BRACKETS, named_in
 from integrations.engine.watermark import WATERMARK, typed
 from integrations.forms.differences import OPTIONS, called
+from integrations.forms.judging import QUOTED, Problem, Surroundings, nearest_hint, of_script, of_where, secure_here
 from integrations.forms.mentions import mentions_of
-from integrations.forms.scripts import unknown_columns
+from integrations.forms.task_problems import of_tasks
 from integrations.scripting.names import mentioned, token
 
-QUOTED = re.compile(r"'[^']*'")
 NEEDS_KEYS = frozenset({WriteMode.UPSERT, WriteMode.UPDATE, WriteMode.DELETE})
-NOTHING_SENT_YET = frozenset({Stage.INTEGRATION_PRE, Stage.VALIDATION})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """A sentence and the place that it is about: a tab, and in it a line or task (from 1), a part or a variable."""
-
-    sentence: str
-    tab: str
-    line: int | None = None
-    part: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Neighbour:
-    """Another process, as far as one that runs it must know it.
-
-    `columns` are those of its source; `calls` the public ids of the processes that its tasks run; `obstacle` says why
-    it cannot be run at all, or "".
-    """
-
-    name: str
-    columns: Sequence[Column] = ()
-    calls: frozenset[str] = frozenset()
-    obstacle: str = ""
-    from_parent: bool = False
-    """It reads the rows of whoever runs it, and nothing else."""
-    of_the_parent: Sequence[FieldMap] = ()
-    """Its fields that take a value of the parent's document."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What is known outside the plan.
-
-    `connections` maps public ids to names. `targets` is the target profile: the fields of each target, empty where
-    the destination does not list its fields. `check` gives the first complaint about a script, or "". `variables` are
-    the names of the company's global variables, `secure` those that are secure, `tables` the public ids of its translation tables, `searchable` those of the connections that values can be looked up at. `own` is the public id of the process itself, `neighbours` are the
-    processes that its tasks may come to, by public id.
-    """
-
-    sources: Mapping[str, SourceKind]
-    destinations: Mapping[str, DestinationKind]
-    connections: Mapping[str, str]
-    targets: Mapping[str, Sequence[TargetField]] = field(default_factory=dict)
-    check: Callable[[str], str] = lambda script: ""
-    variables: Collection[str] = ()
-    secure: Collection[str] = ()
-    tables: Collection[str] = ()
-    searchable: Collection[str] = ()
-    sequences: Mapping[str, str] = field(default_factory=dict)
-    """The rolling numbers: public ids to prefixes."""
-    own: str = ""
-    neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
 
 
 def problems_of(plan: Plan, around: Surroundings) -> list[Problem]:
@@ -125,24 +57,12 @@ def problems_of(plan: Plan, around: Surroundings) -> list[Problem]:
         *variables_of("target"),
         *variables_of("integration"),
         *_options(plan),
-        *_tasks(plan, around),
+        *of_tasks(plan, around),
         *variables_of("tasks"),
         *variables_of("variables"),
         *_unsealed(plan, around),
         *_prompts(plan, around),
     ]
-
-
-def nearest(name: str, names: Sequence[str]) -> str:
-    """Give the name most like `name`, or ""."""
-    by_folded = {folded(candidate): candidate for candidate in reversed(names)}
-    found = get_close_matches(folded(name), by_folded, n=1, cutoff=0.6)
-    return by_folded[found[0]] if found else ""
-
-
-def folded(name: str) -> str:
-    """Give a name as matching by name sees it: letters and digits only, without case."""
-    return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def _pattern(source: SourceSpec) -> str:
@@ -215,7 +135,9 @@ def _of_watermark(source: SourceSpec) -> str:
         return "Only changes are read, and no column is chosen that the watermark is taken from."
     column = source.watermark_column
     if column is None:
-        return f"Watermark column {source.watermark} is not a column of the source{_hint(source.watermark, names)}."
+        return (
+            f"Watermark column {source.watermark} is not a column of the source{nearest_hint(source.watermark, names)}."
+        )
     if column.type is ValueType.BOOLEAN:
         return f"Watermark column {column.name} is Yes / No, which has no greatest value. Choose another one."
     try:
@@ -231,7 +153,9 @@ def _of_watermark(source: SourceSpec) -> str:
 def _columns(plan: Plan, names: Sequence[str]) -> Iterator[Problem]:
     for key in plan.key_fields:
         if key not in names:
-            yield Problem(sentence=f"Key field {key} is not a column of the source{_hint(key, names)}.", tab="source")
+            yield Problem(
+                sentence=f"Key field {key} is not a column of the source{nearest_hint(key, names)}.", tab="source"
+            )
     read_as: dict[str, list[ValueType]] = {}
     for item in plan.fields:
         read_as.setdefault(item.column, []).append(_read_as(item))
@@ -308,7 +232,7 @@ def _of_additional(item: FieldMap, before: Sequence[str], plan: Plan, around: Su
     later = [name for name in (*item.columns, *looked_at) if name in names and name not in before]
     if later:
         yield f"{called} reads {later[0]}, which does not stand before it. Remove one and add it again behind the other."
-    elif complaint := _complaint(item, before, around) or _into_text_alone(item, _secure_here(plan, around)):
+    elif complaint := _complaint(item, before, around) or _into_text_alone(item, secure_here(plan, around)):
         yield f"{called}: {complaint}"
     if item.lookup and item.lookup.restricts:
         yield f"{called} would leave a line out, and it belongs to all lines. Choose another rule, or map the lookup."
@@ -333,7 +257,7 @@ def _lines(plan: Plan, around: Surroundings) -> Iterator[Problem]:
         if kind and line.mode not in kind.modes:
             sentence = f"{called(line.name)} says {line.mode}, which its destination does not do. Save the Target tab."
             yield Problem(sentence=sentence, tab="target", line=number)
-        for name in sorted(named_in(line.target).intersection(_secure_here(plan, around))):
+        for name in sorted(named_in(line.target).intersection(secure_here(plan, around))):
             sentence = f"{called(line.name)} has {name} in its target, which everyone sees, and its value is secure."
             yield Problem(sentence=f"{sentence} Take it out.", tab="target", line=number)
         fields = around.targets.get(line.target)
@@ -345,7 +269,7 @@ def _lines(plan: Plan, around: Surroundings) -> Iterator[Problem]:
             yield Problem(sentence=sentence, tab="integration", line=number, part="grouping")
         yield from _keys(number, line)
         yield from _mapping(plan, number, line, names, fields or (), around)
-        if line.restriction and (complaint := _of_script(line.restriction, names, around)):
+        if line.restriction and (complaint := of_script(line.restriction, names, around)):
             sentence = f"Restriction of {called(line.name, 'line')}: {complaint}"
             yield Problem(sentence=sentence, tab="integration", line=number, part="restriction")
 
@@ -371,7 +295,7 @@ def _mapping(
         yield problem(f"No field of {called(line.name, 'line')} is mapped.")
         return
     mapped = {item.target for item in line.fields}
-    secure = _secure_here(plan, around)
+    secure = secure_here(plan, around)
     kind = around.destinations.get(plan.destination.kind)
     known = {item.name for item in fields}
     for target in fields:
@@ -379,7 +303,7 @@ def _mapping(
             yield problem(f"{target.name} of {called(line.name, 'line')} is required and not mapped.")
     for item in line.fields:
         if known and item.target not in known:
-            yield problem(f"{item.target} is not a field of {line.target}{_hint(item.target, sorted(known))}.")
+            yield problem(f"{item.target} is not a field of {line.target}{nearest_hint(item.target, sorted(known))}.")
         complaint = _complaint(item, columns, around) or _into_text_alone(item, secure)
         if complaint := complaint or _into_a_file(item, kind, secure):
             yield problem(f"{item.target} of {called(line.name, 'line')}: {complaint}")
@@ -395,12 +319,12 @@ def _complaint(item: FieldMap, columns: Sequence[str], around: Surroundings) -> 
     if item.column_type in (ColumnType.SOURCE_COLUMN, ColumnType.TRANSLATION) and not item.value:
         return "no source column is chosen."
     if columns and (missing := next((name for name in item.columns if name not in columns), "")):
-        return f"{missing} is not a column of the source{_hint(missing, columns)}."
+        return f"{missing} is not a column of the source{nearest_hint(missing, columns)}."
     match item.column_type:
         case ColumnType.GLOBAL_VARIABLE if not item.value:
             return "no global variable is chosen."
         case ColumnType.CALCULATION:
-            return _of_script(item.value, columns, around) if item.value.strip() else "the calculation is empty."
+            return of_script(item.value, columns, around) if item.value.strip() else "the calculation is empty."
     judge = OF_COLUMN_TYPE.get(item.column_type)
     return judge(item, around) if judge else ""
 
@@ -454,23 +378,9 @@ def _of_parent_column(item: FieldMap, around: Surroundings) -> str:
 
 def _of_lookup(item: FieldMap, around: Surroundings) -> str:
     how = item.lookup or Lookup()
-    if complaint := _of_where(how, around):
+    if complaint := of_where(how, around):
         return complaint
     return "" if how.result else "the lookup says no field to take."
-
-
-def _of_where(how: Lookup, around: Surroundings) -> str:
-    if not how.connection:
-        return "the lookup says no connection."
-    if how.connection not in around.connections:
-        return "the connection of the lookup no longer exists. Choose another one."
-    if how.connection not in around.searchable:
-        return f"nothing can be looked up at {around.connections[how.connection]}. Choose another connection."
-    if not how.table:
-        return "the lookup says no table."
-    if not how.matches:
-        return "the lookup says nothing to match."
-    return ""
 
 
 OF_COLUMN_TYPE: Mapping[ColumnType, Callable[[FieldMap, Surroundings], str]] = {
@@ -498,21 +408,13 @@ def _into_a_file(item: FieldMap, kind: DestinationKind | None, secure: Collectio
     return f"{item.value} is secure, and a file is read by whoever opens it. Choose another column type."
 
 
-def _of_script(script: str, columns: Sequence[str], around: Surroundings, stage: Stage | None = None) -> str:
-    """Give the first thing that keeps a script from running, or "". Unknown variables are told elsewhere."""
-    if said := around.check(script):
-        return said
-    unknown = unknown_columns(script, columns, stage=stage)
-    return f"line {unknown[0].line}: {unknown[0].sentence}" if unknown else ""
-
-
 def _unknown_variables(plan: Plan, around: Surroundings) -> Iterator[Problem]:
     for mention in mentions_of(plan):
         if not mention.acts or mention.name in around.variables:
             continue
         where = mention.words[:1].upper() + mention.words[1:]
         sentence = f"{where} names {mention.name}, which is no global variable"
-        hint = _hint(mention.name, sorted(around.variables)) or ". Create it under Global Variables"
+        hint = nearest_hint(mention.name, sorted(around.variables)) or ". Create it under Global Variables"
         yield Problem(sentence=f"{sentence}{hint}.", tab=mention.tab, line=mention.line, part=mention.part)
 
 
@@ -525,7 +427,7 @@ def _unsealed(plan: Plan, around: Surroundings) -> Iterator[Problem]:
 
 
 def _prompts(plan: Plan, around: Surroundings) -> Iterator[Problem]:
-    secure = _secure_here(plan, around)
+    secure = secure_here(plan, around)
     for item in plan.variables:
         if item.prompt and (complaint := complaint_about(item.prompt, secure=item.name in secure)):
             sentence = f"{item.name} cannot be asked for when this runs: {complaint}"
@@ -544,237 +446,9 @@ def _gone(prompt: Prompt, around: Surroundings) -> str:
     return "" if prompt.connection in around.connections else "connection"
 
 
-def _secure_here(plan: Plan, around: Surroundings) -> frozenset[str]:
-    return frozenset(around.secure) | {item.name for item in plan.variables if item.secure}
-
-
 def _options(plan: Plan) -> Iterator[Problem]:
     for name, most in MOST.items():
         if not 0 <= (limit := getattr(plan.options, name)) <= most:
             words = OPTIONS[name][:1].upper() + OPTIONS[name][1:]
             sentence = f"{words} is {limit:,}. Enter a number from 1 to {most:,}, or nothing for no limit."
             yield Problem(sentence=sentence, tab="options", part=name)
-
-
-def _tasks(plan: Plan, around: Surroundings) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for number, task in enumerate(plan.tasks, start=1):
-        if task.name in seen:
-            yield Problem(sentence=f"Two tasks are named {task.name}. Rename one.", tab="tasks", line=number)
-        seen.add(task.name)
-        # A task that is switched off may be half made.
-        if task.enabled:
-            for sentence in _of_task(task, plan, around):
-                yield Problem(sentence=sentence, tab="tasks", line=number)
-
-
-def _of_task(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
-    columns = [column.name for column in plan.all_columns]
-    if task.condition and (complaint := _of_script(task.condition, columns, around, task.stage)):
-        yield f"Condition of task {task.name}: {complaint}"
-    match task.type:
-        case TaskType.RUN_INTEGRATION:
-            yield from _of_child(task, plan, around)
-        case TaskType.SEND_EMAIL:
-            yield from _of_email(task, _secure_here(plan, around))
-        case TaskType.RUN_SCRIPT | TaskType.SET_VARIABLE:
-            yield from _of_own(task, columns, around)
-        case TaskType.VALIDATION if task.lookup is not None:
-            yield from _of_check(task, task.lookup, plan, around)
-        case TaskType.RUN_SQL | TaskType.VALIDATION:
-            yield from _of_sql(task, around)
-        case TaskType.CALL_HTTP:
-            yield from _of_http(task, around)
-        case TaskType.FILE:
-            yield from _of_files(task, plan, around)
-    yield from _of_texts(task, plan)
-
-
-def _of_own(task: Task, columns: Sequence[str], around: Surroundings) -> Iterator[str]:
-    if task.type is TaskType.SET_VARIABLE:
-        if not task.variable:
-            yield f"Task {task.name} says no variable to set."
-    elif not task.script.strip():
-        yield f"Task {task.name} has no script."
-    elif complaint := _of_script(task.script, columns, around, task.stage):
-        yield f"Task {task.name}: {complaint}"
-
-
-def _of_email(task: Task, secure: Collection[str]) -> Iterator[str]:
-    for name in sorted(named_in(task.to, task.cc, task.subject, task.text).intersection(secure)):
-        yield f"Task {task.name} puts {name} into its e-mail, and its value is secure. Take it out."
-    if not task.to.strip():
-        yield f"Task {task.name} says nobody to send its e-mail to."
-    if not task.subject.strip():
-        yield f"Task {task.name} sends an e-mail without a subject."
-    if task.attach_failed and task.stage not in EVERYTHING_SENT:
-        yield f"Task {task.name} attaches the failed documents, and at its stage they are not all known."
-
-
-def _of_check(task: Task, how: Lookup, plan: Plan, around: Surroundings) -> Iterator[str]:
-    if task.stage not in VALIDATES_AT:
-        yield f"Task {task.name} validates, and at its stage it is too late for that. Move it."
-    if complaint := _of_where(how, around):
-        yield f"Task {task.name}: {complaint}"
-    for name in sorted(set(task.looks_with).intersection(_secure_here(plan, around))):
-        yield f"Task {task.name} looks {name} up, and its value is secure. Take it out."
-    names = [column.name for column in (plan.all_columns if task.stage in DOCUMENT_STAGES else plan.source.columns)]
-    for name in (match.column for match in how.matches if match.column):
-        if task.stage is Stage.INTEGRATION_PRE:
-            yield f"Task {task.name} looks {name} up, and at its stage no row is read yet. Move it to the validation tasks."
-        elif names and name not in names:
-            later = (
-                " Additional columns are known from the tasks before documents on."
-                if name in plan.additional_names
-                else ""
-            )
-            yield f"Task {task.name} looks {name} up, which is no column of the source{_hint(name, names)}.{later}"
-
-
-def _of_sql(task: Task, around: Surroundings) -> Iterator[str]:
-    if task.type is TaskType.VALIDATION and task.stage not in VALIDATES_AT:
-        yield f"Task {task.name} validates, and at its stage it is too late for that. Move it."
-    yield from _of_connection(task, around)
-    if not task.statement.strip():
-        yield f"Task {task.name} has no statement."
-    for text in QUOTED.findall(task.statement):
-        if name := IN_BRACKETS.search(text):
-            yield f"Task {task.name} has [{name[1]}] inside a text of its statement. Write it alone, without quotes."
-
-
-def _of_http(task: Task, around: Surroundings) -> Iterator[str]:
-    yield from _of_connection(task, around)
-    if not task.path.strip():
-        yield f"Task {task.name} has no path."
-    if said := complaint_about_headers(task.headers):
-        yield f"Task {task.name}: {said}"
-    try:
-        statuses(task.expected)
-        body_of(task.body, {})
-    except DefinitionError as error:
-        yield f"Task {task.name}: {error.sentence}"
-
-
-def _of_files(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
-    if task.own_file and task.stage is Stage.INTEGRATION_PRE:
-        yield f"Task {task.name} takes the file that the run has read, and at its stage none is read yet. Move it."
-    if not task.own_file:
-        yield from _of_connection(task, around)
-        if not task.file_name.strip():
-            yield f"Task {task.name} says no files."
-        elif "/" in task.file_name or "\\" in task.file_name:
-            yield f"Task {task.name} names a folder among its files. Choose the folder, and write the name alone."
-    for name in sorted(named_in(task.file_name, task.new_name).intersection(_secure_here(plan, around))):
-        yield f"Task {task.name} has {name} in the name of a file, which everyone sees, and its value is secure."
-    if task.action is FileAction.DELETE:
-        return
-    if not task.to_connection:
-        yield f"Task {task.name} says no folder to put the files into."
-    elif task.to_connection not in around.connections:
-        yield f"The folder that task {task.name} puts files into no longer exists. Choose another one."
-    there = [f"run.{fact}" for fact in FACTS] + [token(column.name) for column in plan.source.columns]
-    shape = task.new_name.replace("[FILE]", "x").replace("[EXT]", ".x")
-    if task.new_name and (said := pattern_complaint(shape, there)):
-        yield f"The new name of task {task.name} {said}."
-
-
-def _of_connection(task: Task, around: Surroundings) -> Iterator[str]:
-    if not task.connection:
-        yield f"Task {task.name} says no connection."
-    elif task.connection not in around.connections:
-        yield f"The connection of task {task.name} no longer exists. Choose another one."
-
-
-def _of_texts(task: Task, plan: Plan) -> Iterator[str]:
-    """Names in brackets that would stay as they are. Unknown variables are told elsewhere."""
-    columns = [token(column.name) for column in plan.all_columns] if task.stage in DOCUMENT_STAGES else []
-    for name in dict.fromkeys(name for text in task.texts for name in IN_BRACKETS.findall(text)):
-        if name.startswith("run.") and name[4:] not in FACTS:
-            yield f"Task {task.name} names [{name}]. A run has {', '.join(f'[run.{fact}]' for fact in FACTS)}."
-        elif name.startswith("_") and not columns:
-            yield f"Task {task.name} names [{name}], and at its stage there is no document to take a column from."
-        elif name.startswith("_") and name not in columns:
-            yield f"Task {task.name} names [{name}], which is no column of the source{_hint(name, columns)}."
-
-
-def _of_child(task: Task, plan: Plan, around: Surroundings) -> Iterator[str]:
-    if not task.integration:
-        yield f"Task {task.name} says no integration to run."
-        return
-    if task.integration == around.own:
-        yield f"Task {task.name} runs this process itself, for ever. Choose another integration."
-        return
-    child = around.neighbours.get(task.integration)
-    if child is None:
-        yield f"The integration that task {task.name} runs no longer exists. Choose another one."
-        return
-    if child.obstacle:
-        yield f"Task {task.name} runs {child.name}, which {child.obstacle}."
-    if way := way_back(task.integration, around.own, around.neighbours):
-        yield f"Task {task.name} leads back to this process: {', which runs '.join(way)}, which runs this one."
-    if child.from_parent and task.parent_data is ParentData.NONE:
-        yield f"Task {task.name} runs {child.name}, which reads the rows of its parent. Choose the data to use."
-    if task.parent_data is not ParentData.NONE and (reason := unfit(child.columns, plan.source.columns)):
-        yield f"Task {task.name} gives this process's data to {child.name}, which {reason}."
-    yield from _of_parent_document(task, child, plan)
-    if task.parent_data in (ParentData.SUCCEEDED, ParentData.FAILED) and task.stage in NOTHING_SENT_YET:
-        yield f"Task {task.name} gives on {task.parent_data} documents, and at its stage nothing was sent yet."
-    elif task.parent_data is not ParentData.NONE and task.stage is Stage.INTEGRATION_PRE:
-        yield f"Task {task.name} gives on this process's data, and at its stage nothing was read yet. Move it."
-
-
-def _of_parent_document(task: Task, child: Neighbour, plan: Plan) -> Iterator[str]:
-    """What the child takes of its parent's document has to be there, by name."""
-    at_a_document = task.stage in DOCUMENT_STAGES
-    if not at_a_document and task.parent_data is ParentData.NONE:
-        needed = [item.value for item in child.of_the_parent if item.needs_a_parent]
-        if needed:
-            yield (
-                f"Task {task.name} runs {child.name}, which takes {needed[0]} of its parent's document, and at its stage "
-                "there is none. Choose the data to use, or move the task to a document's stage."
-            )
-        return
-    names = [column.name for column in (plan.all_columns if at_a_document else plan.source.columns)]
-    for name in dict.fromkeys(item.value for item in child.of_the_parent):
-        if name and names and name not in names:
-            yield (
-                f"Task {task.name} runs {child.name}, which takes {name} of its parent's document, and that is no column "
-                f"here{_hint(name, names)}."
-            )
-
-
-def unfit(needed: Sequence[Column], there: Sequence[Column]) -> str:
-    """Say why a process that reads the columns `needed` cannot read a parent's rows with those `there`; "" if it can.
-
-    The words go on after “which”. Columns are the same when their names and declared types are.
-    """
-    types = {column.name: column.type for column in there}
-    if missing := [column.name for column in needed if column.name not in types]:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        are = "a column that this source does" if len(missing) == 1 else "columns that this source does"
-        return f"needs {', '.join(missing[:3])}{more}, {are} not have"
-    for column in needed:
-        if types[column.name] is not column.type:
-            return f"reads {column.name} as {column.type}, and here it is {types[column.name]}"
-    return ""
-
-
-def way_back(start: str, own: str, neighbours: Mapping[str, Neighbour]) -> list[str]:
-    """Give the names of the processes on the shortest way from `start` back to `own`; empty when there is none."""
-    ways: list[tuple[str, list[str]]] = [(start, [])]
-    seen: set[str] = set()
-    for key, names in ways:
-        neighbour = neighbours.get(key)
-        if neighbour is None or key in seen:
-            continue
-        seen.add(key)
-        names = [*names, neighbour.name]
-        if own in neighbour.calls:
-            return names
-        ways += [(called, names) for called in sorted(neighbour.calls)]
-    return []
-
-
-def _hint(name: str, names: Sequence[str]) -> str:
-    close = nearest(name, names)
-    return f". Nearest name: {close}" if close else ""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from integrations.connectors.registry import CONNECTORS
 from integrations.connectors.spec import DestinationKind, SourceKind, Target, TargetField
 from integrations.engine.plan import Plan, TaskType, ValueType
-from integrations.forms.problems import Neighbour, Surroundings
+from integrations.forms.judging import Neighbour, Surroundings
 from integrations.models import Connection, GlobalVariable, Process, ProcessVersion, RollingNumber, TranslationTable
 from integrations.models.process import ProcessQuerySet
 from integrations.runs.choices import QUERY

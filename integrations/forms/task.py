@@ -23,12 +23,13 @@ from integrations.engine.plan import (
     TaskType,
     Then,
 )
+from integrations.forms.judging import Neighbour
 from integrations.forms.lookup import MatchesForm, matches_as_answers
 from integrations.forms.mapping import Check, ScriptForm
 from integrations.forms.plain import Code, Tall
-from integrations.forms.problems import Neighbour, unfit, way_back
 from integrations.forms.process import choice, places_in
 from integrations.forms.stages import ACTIONS, EXPECTS, PARENT_DATA, STAGES, THEN, TYPES
+from integrations.forms.task_problems import unfit, way_back
 
 NAMES = "[GBL_NAME] stands for a variable, [run.number] for a fact of the run, [_Column] for a column of the document."
 METHODS = ("POST", "GET", "PUT", "PATCH", "DELETE")

@@ -18,8 +18,9 @@ from accounts.models import Role
 from integrations.engine.plan import Plan
 from integrations.engine.variables import STANDING
 from integrations.forms.differences import differences
+from integrations.forms.judging import Problem
 from integrations.forms.plain import PlainForm
-from integrations.forms.problems import Problem, problems_of
+from integrations.forms.problems import problems_of
 from integrations.forms.surroundings import surroundings_of
 from integrations.models import GlobalVariable, Process
 from integrations.scripting.names import token

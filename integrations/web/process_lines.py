@@ -18,6 +18,7 @@ from accounts.models import Role
 from accounts.policy import requires
 from integrations.engine.errors import WaybillError
 from integrations.engine.plan import FieldMap, Line, Plan
+from integrations.forms.judging import nearest
 from integrations.forms.mapping import (
     BASES,
     COLUMN_TYPES,
@@ -34,7 +35,6 @@ from integrations.forms.mapping import (
     field_map_forms,
     matched_by_name,
 )
-from integrations.forms.problems import nearest
 from integrations.forms.process import TYPES
 from integrations.forms.surroundings import destination_choices, first_complaint, targets_of, warnings
 from integrations.forms.used import callers_of

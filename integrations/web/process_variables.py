@@ -15,7 +15,7 @@ from accounts.models import Role
 from accounts.policy import requires
 from integrations.engine.plan import Variable
 from integrations.engine.variables import FACTS, STANDING
-from integrations.forms.problems import Problem
+from integrations.forms.judging import Problem
 from integrations.forms.prompt import TYPES, PromptForm
 from integrations.forms.variables import (
     AddVariableForm,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from integrations.forms.problems import Problem
+from integrations.forms.judging import Problem
 from integrations.forms.used import Use
 from integrations.web.editor import Place, place_of
 

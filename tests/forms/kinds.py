@@ -4,7 +4,7 @@ from typing import Any, NoReturn
 
 from integrations.connectors.spec import DestinationKind, FieldKind, Setting, SourceKind, TargetField
 from integrations.engine.plan import Column, ColumnType, DestinationSpec, FieldMap, Line, Plan, SourceSpec, ValueType
-from integrations.forms.problems import Surroundings
+from integrations.forms.judging import Surroundings
 
 CRM = "b2a7ad1e-6a5c-4a59-8f0a-0a3f7d0f3a11"
 

@@ -33,7 +33,8 @@ from integrations.engine.plan import (
     WhenBusy,
     WriteMode,
 )
-from integrations.forms.problems import Neighbour, problems_of
+from integrations.forms.judging import Neighbour
+from integrations.forms.problems import problems_of
 from tests.forms.kinds import CRM, TABLE, around, customers
 
 

@@ -27,10 +27,12 @@ from integrations.engine.plan import (
     WithoutParent,
 )
 from integrations.forms.differences import differences
+from integrations.forms.judging import Neighbour
 from integrations.forms.mentions import mentions_of
-from integrations.forms.problems import Neighbour, problems_of, unfit, way_back
+from integrations.forms.problems import problems_of
 from integrations.forms.stages import ON_FAILURE, ON_SUCCESS, STAGES
 from integrations.forms.task import arranged, in_order, offered, with_task
+from integrations.forms.task_problems import unfit, way_back
 from integrations.forms.variables import applying
 from tests.forms.kinds import CRM, around, customers
 
