@@ -1,4 +1,5 @@
-"""What tests of the designer's screens share: a small SQLite system, a file, and ways to post a form as it stands."""
+"""What tests of the designer's screens share: a small SQLite system, a file, a process, and ways to post a form as it
+stands."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -6,13 +7,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.forms import BaseFormSet, Form
 from django.test import Client
 from django.urls import reverse
 from django_scopes import scope
 
-from accounts.models import Company
+from accounts.models import Company, User
+from integrations.engine.plan import Plan
 from integrations.models import Connection, Process
 
 CSV = "Customer Number,Name,Amount\n00123,Köhler & Söhne,10\n00124,,20\n00123,Köhler & Söhne,5\n".encode()
@@ -92,3 +95,43 @@ def _args(process: Process, line: int | None) -> list[Any]:
 def said(response: Any) -> str:
     """The messages that the page shows, in one text."""
     return " ".join(str(message) for message in response.context["messages"])
+
+
+@pytest.fixture
+def crm(company: Company, tmp_path: Path, settings: Any) -> Connection:
+    settings.FOLDERS = [tmp_path]
+    return sql_connection(company, make_database(tmp_path))
+
+
+@pytest.fixture
+def process(client: Client, dora: User, company: Company, crm: Connection) -> Process:
+    """A process that was just made, signed in as its designer."""
+    client.force_login(dora)
+    client.post(
+        reverse("process-new"),
+        {"name": "CUSTOMERS", "kind": "delimited", "destination": f"sql@{crm.public_id}"},
+    )
+    return only_process(company)
+
+
+@pytest.fixture
+def with_line(client: Client, company: Company, process: Process) -> Process:
+    """A process with columns, a key field and one line into `customers`."""
+    upload_sample(client, process)
+    save(client, process, "source", **{"columns-0-key": "on"})
+    save(client, process, "target", do="add")
+    save(client, process, "target", **{"lines-0-target": "customers", "lines-0-name": ""})
+    process.refresh_from_db()
+    return process
+
+
+@pytest.fixture(autouse=True)
+def in_company(company: Company) -> Any:
+    """Rows are read back in the company of the test."""
+    with scope(company=company):
+        yield
+
+
+def draft(process: Process) -> Plan:
+    process.refresh_from_db()
+    return process.drafted
