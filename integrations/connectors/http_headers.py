@@ -9,6 +9,7 @@ from integrations.engine.plan import Header
 from integrations.engine.variables import filled
 
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 OF_THE_CONNECTION = frozenset(
     {
         "accept-encoding",
@@ -69,4 +70,4 @@ def with_headers(own: Mapping[str, str], headers: Sequence[Header], values: Mapp
 def _is_plain(value: str) -> bool:
     """Say whether a header can carry a text: a control character could begin another header."""
     is_text = value.encode("utf-8", "ignore").decode() == value
-    return is_text and not any((character < " " and character != "\t") or character == "\x7f" for character in value)
+    return is_text and not CONTROL.search(value)

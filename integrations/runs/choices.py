@@ -6,7 +6,6 @@ It is asked for when people are, again when a run is asked for, and again when t
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from integrations.connectors.registry import connector, source_kind
 from integrations.connectors.spec import SourceContext
@@ -23,6 +22,7 @@ from integrations.runs.variables import secure_names, values_of
 QUERY = "sql_query"
 MOST = 500
 """A list that people choose from: more are no help to anybody."""
+MOST_ROWS = 20 * MOST
 SECONDS = 5.0
 
 
@@ -137,6 +137,12 @@ def _of_query(process: Process, plan: Plan, prompt: Prompt) -> Iterator[tuple[st
     with _told_to_people(redact), closing(kind.open(context)) as source:
         has_labels = len(source.columns) > 1
         rows = (row for batch in source.read() for row in batch.rows)
-        # Values that are there again and again are one each, but no query is read for ever.
-        for row in islice(rows, MOST * 20):
+        for number, row in enumerate(rows, start=1):
+            # Values that are there again and again are one each, but no query is read for ever.
+            if number > MOST_ROWS:
+                raise SourceError(
+                    f"The query gives more than {MOST_ROWS:,} rows. A designer can have it give each value once, with "
+                    "SELECT DISTINCT, on the Variables tab.",
+                    code="prompt.long",
+                )
             yield redact(row[0]), redact(row[1]) or redact(row[0]) if has_labels else redact(row[0])

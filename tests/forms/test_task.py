@@ -199,6 +199,11 @@ def test_what_changed_in_a_request_is_said() -> None:
             (Header(name="X-A", value="a\nB: c"),),
             ["the value of the header X-A holds a line break or another control character. Remove it."],
         ),
+        (
+            (Header(name="X-A", value="a\u0085b"),),
+            ["the value of the header X-A holds a line break or another control character. Remove it."],
+        ),
+        ((Header(name="X-A", value="a\tb é"),), []),
     ],
 )
 def test_a_header_that_cannot_be_sent_is_a_problem(headers: tuple[Header, ...], said: list[str]) -> None:

@@ -174,6 +174,9 @@ def test_an_endless_query_ends_in_its_time_and_a_long_list_is_refused(
     monkeypatch.setattr("integrations.runs.choices.SECONDS", 30.0)
     Process.objects.update(name="OTHER")
     assert "The query has more than 500 values" in panel(client, listing(crm, from_query(crm, long)))
+    Process.objects.exclude(name="OTHER").update(name="ANOTHER")
+    repeated = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) SELECT i / 10001 FROM n"
+    assert "The query gives more than 10,000 rows." in panel(client, listing(crm, from_query(crm, repeated)))
 
 
 def test_a_secure_value_has_no_place_in_a_list_that_people_see(client: Client, omar: User, crm: Crm) -> None:
